@@ -1,0 +1,3 @@
+//! DRKey types, epochs and derivation.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! What several roles share and no library gives: configuration loading and shutdown.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The `photongate` binary.
+
+fn main() {}
