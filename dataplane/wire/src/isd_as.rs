@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn what_is_no_isd_as_number_is_refused() {
-        for text in ["", "1", "1-", "-1", "65536-1", "1-4294967296", "1-ff00:0", "1-ff00:0:1:2", "1-fffff:0:1", "+1-1"] {
+        for text in ["", "1", "1-", "-1", "65536-1", "1-4294967296", "1-ff00:0", "1-ff00:0:1:2", "1-fffff:0:1", "+1-1"]
+        {
             assert_eq!(text.parse::<IsdAs>(), Err(InvalidIsdAs(text.to_owned())), "{text}");
         }
     }
