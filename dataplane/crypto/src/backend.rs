@@ -1,0 +1,131 @@
+//! The choice of how a burst's MACs and hashes are computed.
+//!
+//! Every backend gives the same results; they differ in speed and in what they ask of the processor.
+
+mod portable;
+
+use std::fmt;
+
+use portable::Portable;
+
+use crate::cbc_mac::{Block, Input};
+use crate::key::Schedule;
+use crate::tag::Tag;
+
+/// Computes MACs and hashes, a burst at a time. Chosen once per worker.
+///
+/// No method allocates, and none keeps a derived key longer than the call.
+pub trait Backend: fmt::Debug + Send + Sync {
+    /// What operators call it in the configuration.
+    fn name(&self) -> &'static str;
+
+    /// Computes the tag of every job, in order.
+    ///
+    /// # Panics
+    /// If there are not as many `tags` as `jobs`.
+    fn macs(&self, jobs: &[MacJob<'_>], tags: &mut [Tag]);
+
+    /// Computes the SHA-1 of every job, in order.
+    ///
+    /// # Panics
+    /// If there are not as many `digests` as `jobs`.
+    fn sha1(&self, jobs: &[HashJob<'_>], digests: &mut [Digest]);
+
+    /// The tag of one packet.
+    fn mac(&self, job: &MacJob<'_>) -> Tag {
+        let mut tag = Tag::default();
+        self.macs(std::slice::from_ref(job), std::slice::from_mut(&mut tag));
+        tag
+    }
+
+    /// The SHA-1 of one packet's `data`.
+    fn sha1_of(&self, data: &[u8]) -> Digest {
+        let mut digest = Digest::default();
+        self.sha1(&[HashJob { data }], std::slice::from_mut(&mut digest));
+        digest
+    }
+}
+
+/// One packet's MAC, from the AS-AS key down: three chained CBC-MACs, each but the last giving the key of the next.
+#[derive(Clone, Copy, Debug)]
+pub struct MacJob<'k> {
+    /// The AS-AS key.
+    pub schedule: &'k Schedule,
+    /// What the HOST-AS key is derived from, under the AS-AS key.
+    pub host_as: Input,
+    /// What the HOST-HOST key is derived from, under the HOST-AS key.
+    pub host_host: Input,
+    /// What is authenticated, under the HOST-HOST key.
+    pub message: [Block; 2],
+}
+
+/// One packet's payload, to be hashed.
+#[derive(Clone, Copy, Debug)]
+pub struct HashJob<'p> {
+    /// The bytes to hash.
+    pub data: &'p [u8],
+}
+
+/// A SHA-1 digest (FIPS 180-4).
+pub type Digest = [u8; 20];
+
+/// The backend called `name`; `auto` is the fastest of this machine.
+///
+/// # Errors
+/// [`UnknownBackend`] if there is none of that name, or this machine's processor cannot run it.
+pub fn by_name(name: &str) -> Result<&'static dyn Backend, UnknownBackend> {
+    if name == AUTO {
+        return Ok(detect());
+    }
+    available().find(|backend| backend.name() == name).ok_or_else(|| UnknownBackend { name: name.to_owned() })
+}
+
+/// The fastest backend of this machine.
+pub fn detect() -> &'static dyn Backend {
+    available().next().expect("the portable backend runs everywhere")
+}
+
+/// Every backend that this machine can run, the fastest first.
+pub fn available() -> impl Iterator<Item = &'static dyn Backend> {
+    ALL.iter().copied()
+}
+
+/// There is no backend of this name, or none that runs on this machine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no crypto backend `{name}` on this machine: choose one of {}", choices())]
+pub struct UnknownBackend {
+    /// The name that was asked for.
+    pub name: String,
+}
+
+fn choices() -> String {
+    [AUTO].into_iter().chain(available().map(Backend::name)).collect::<Vec<_>>().join(", ")
+}
+
+const AUTO: &str = "auto";
+
+/// The fastest first.
+static ALL: [&dyn Backend; 1] = [&Portable];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_is_the_first_of_the_available_backends() {
+        assert_eq!(Some(by_name("auto").unwrap().name()), available().map(Backend::name).next());
+    }
+
+    #[test]
+    fn every_available_backend_is_found_by_its_name() {
+        for backend in available() {
+            assert_eq!(by_name(backend.name()).unwrap().name(), backend.name());
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_names_there_are() {
+        let error = by_name("abacus").unwrap_err();
+        assert_eq!(error.to_string(), "no crypto backend `abacus` on this machine: choose one of auto, portable");
+    }
+}
