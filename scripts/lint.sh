@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Checks everything that needs no running: format, lints, documentation, dependencies, shell scripts.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+
+step() {
+    echo "lint: $*" >&2
+    "$@"
+}
+
+scripts/setup.sh --lint
+
+step cargo fmt --all --check
+step cargo fmt --manifest-path fuzz/Cargo.toml --check
+step cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+step cargo clippy --quiet --locked --no-default-features --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" step cargo doc --quiet --workspace --no-deps
+step cargo deny check bans licenses sources
+if cargo deny fetch db 2>/dev/null; then
+    step cargo deny check advisories
+else
+    echo "lint: the advisory database cannot be reached from here, so advisories are left out" >&2
+fi
+git ls-files -z '*.sh' .ci/run | step xargs -0 shellcheck

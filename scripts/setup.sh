@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Installs what a fresh Debian 12 or Ubuntu 24.04 lacks. Quick and silent when nothing is missing.
+#
+#   scripts/setup.sh          what the build, scripts/demo.sh and scripts/test.sh need
+#   scripts/setup.sh --lint   what scripts/lint.sh needs on top of that
+#
+# Packages are installed as root, through sudo if need be; Rust is installed for the calling user.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+
+packages=(
+    # the build: bindgen reads DPDK's headers with libclang
+    build-essential ca-certificates curl git libclang-dev libdpdk-dev pkg-config
+    # the demo and the tests: namespaces, traffic, captures
+    ethtool iperf3 iproute2 iputils-ping procps tcpdump tshark
+)
+
+main() {
+    local lint=false
+    case "${1-}" in
+        "") ;;
+        --lint) lint=true && packages+=(shellcheck) ;;
+        *) fail "unknown argument $1; usage: scripts/setup.sh [--lint]" ;;
+    esac
+
+    install_packages
+    install_rust
+    if "$lint"; then
+        install_lint_tools
+    fi
+}
+
+install_packages() {
+    if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+        note "this is not Debian or Ubuntu; install the counterparts of: ${packages[*]}"
+        return
+    fi
+    local missing
+    mapfile -t missing < <(missing_packages)
+    if [ "${#missing[@]}" -eq 0 ]; then
+        return
+    fi
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        fail "packages are missing and there is no sudo; run as root: apt-get install ${missing[*]}"
+    fi
+    note "installing ${missing[*]}"
+    # The lists of a fresh machine are empty, and those of an old one name versions that are gone.
+    apt_get update
+    apt_get install --yes --no-install-recommends "${missing[@]}"
+}
+
+missing_packages() {
+    local installed
+    # dpkg-query fails when it does not know one of the packages, and lists the others all the same.
+    installed=$(dpkg-query --show --showformat '${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null || true)
+    local package
+    for package in "${packages[@]}"; do
+        grep -qx "ii  $package" <<<"$installed" || echo "$package"
+    done
+}
+
+# apt-get without questions; what it says is shown only when it fails.
+apt_get() {
+    local as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    local output
+    if ! output=$("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get --quiet --quiet --option DPkg::Lock::Timeout=300 "$@" 2>&1 </dev/null); then
+        printf '%s\n' "$output" >&2
+        fail "apt-get $1 failed, see above"
+    fi
+}
+
+install_rust() {
+    local required
+    required=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+    if rust_is_at_least "$required"; then
+        return
+    fi
+    if command -v rustup >/dev/null; then
+        note "updating Rust, which must be at least $required"
+        rustup --quiet update --no-self-update stable
+    else
+        note "installing Rust with rustup, for $(id -un)"
+        curl --proto '=https' --tlsv1.2 --silent --show-error --fail https://sh.rustup.rs |
+            sh -s -- -y --quiet --profile minimal ||
+            fail "Rust could not be installed; see https://www.rust-lang.org/tools/install (at least version $required)"
+        hash -r
+    fi
+    rust_is_at_least "$required" ||
+        fail "Rust $required or newer is needed, but $(rustc --version 2>/dev/null || echo none) is in use; try: rustup default stable"
+}
+
+rust_is_at_least() {
+    local version
+    version=$(cargo --version >/dev/null 2>&1 && rustc --version 2>/dev/null | cut -d ' ' -f 2) || return 1
+    [ "$(printf '%s\n' "$1" "$version" | sort --version-sort | head -n 1)" = "$1" ]
+}
+
+install_lint_tools() {
+    if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
+        note "installing rustfmt and clippy"
+        rustup --quiet component add rustfmt clippy
+    fi
+    if ! command -v cargo-deny >/dev/null; then
+        note "building cargo-deny, which takes a few minutes"
+        cargo install --quiet --locked cargo-deny
+    fi
+}
+
+note() {
+    echo "setup: $*" >&2
+}
+
+fail() {
+    note "$@"
+    exit 1
+}
+
+main "$@"
