@@ -8,24 +8,32 @@
 
 pub mod checksum;
 pub mod ethernet;
-pub mod ip_protocol;
+mod icmp;
+mod ip_protocol;
 pub mod ipv4;
 pub mod ipv6;
 mod isd_as;
 pub mod lf;
 mod malformed;
+pub mod tcp;
 #[cfg(test)]
 mod testing;
 mod time;
+pub mod too_big;
 pub mod udp;
+mod wireguard;
 
 pub use checksum::Sum;
 pub use ethernet::{EtherType, Ethernet, EthernetMut, InvalidMacAddress, MacAddress, VlanTag};
+pub use icmp::{IcmpType, Icmpv6Type};
 pub use ip_protocol::IpProtocol;
 pub use ipv4::{Ipv4, Ipv4Mut};
 pub use ipv6::{Fragment, Ipv6, Ipv6Mut, UpperLayer};
 pub use isd_as::{InvalidIsdAs, IsdAs};
 pub use lf::{Lf, LfHeader};
 pub use malformed::Malformed;
+pub use tcp::{Tcp, TcpFlags};
 pub use time::{EpochNanos, Nanos, UnixNanos};
+pub use too_big::{NoAnswer, TooBig};
 pub use udp::{Udp, UdpHeader, UdpMut};
+pub use wireguard::WireguardMessage;
