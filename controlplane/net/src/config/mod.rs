@@ -1,0 +1,99 @@
+//! Configuration files: TOML in, one typed value out, or every mistake at once.
+//!
+//! A reader asks a [`Section`] for its fields. Each answer is a `Result` whose error, [`Reported`], can only be made
+//! by reporting a [`Problem`]; so a reader asks for all fields first and gives up afterwards, and nobody can give up
+//! silently. Fields that no reader asked for are unknown fields, and are reported too.
+//!
+//! ```
+//! use photongate_net::config::{self, FromValue, Reported, Value};
+//! use photongate_wire::Nanos;
+//!
+//! struct Probe { target: String, every: Nanos, attempts: u8 }
+//!
+//! impl FromValue for Probe {
+//!     const EXAMPLE: &'static str = r#"{ target = "…" }"#;
+//!
+//!     fn from_value(value: &Value<'_>) -> Result<Self, Reported> {
+//!         value.section(|probe| {
+//!             let target = probe.required("target");
+//!             let every = probe.or("every", Nanos::from_secs(5));
+//!             let attempts = probe.or_with("attempts", 3, |attempts| attempts.number(1..=10, "attempts"));
+//!             Ok(Self { target: target?, every: every?, attempts: attempts? })
+//!         })
+//!     }
+//! }
+//!
+//! let text = "[probe]\nevery = 5\nattempts = 20\n";
+//! let problems = config::read_text("probe.toml".as_ref(), text, |root| root.section::<Probe>("probe")).err().unwrap();
+//! assert_eq!(problems.to_string(), r#"probe.toml:1:1: probe.target: missing: add target = "text"
+//! probe.toml:2:9: probe.every: 5 has no unit: write a whole number and a unit (ns, us, ms, s, m, h, d), like "500ms"
+//! probe.toml:3:12: probe.attempts: 20 is too large: 1 to 10 attempts"#);
+//! ```
+
+mod kinds;
+mod problem;
+mod report;
+mod secret;
+mod section;
+mod suggest;
+mod value;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use toml::de::DeTable;
+use zeroize::Zeroizing;
+
+pub use problem::{Place, Position, Problem, Problems};
+pub use report::Reported;
+pub use section::Section;
+pub use value::{FromValue, Located, Value};
+
+use report::Report;
+
+/// A configuration that was read without a mistake.
+#[derive(Debug)]
+pub struct Loaded<T> {
+    /// What the reader made of the file.
+    pub config: T,
+    /// What works, yet is hardly meant so.
+    pub warnings: Vec<Problem>,
+    /// Every field the reader asked for, like `ports[].mtu`: what a reference must describe.
+    pub fields: BTreeSet<String>,
+}
+
+/// Reads the file at `path` with `read`.
+///
+/// # Errors
+/// All problems of the file, in its order: one if it cannot be opened, else its syntax errors, else what `read` reports.
+pub fn read_file<T>(
+    path: &Path,
+    read: impl FnOnce(&mut Section<'_>) -> Result<T, Reported>,
+) -> Result<Loaded<T>, Problems> {
+    // A configuration may hold secrets, so its text is wiped once it has been read.
+    let text = match fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) => return Err(Problem::of_file(path, format!("cannot be read: {error}")).into()),
+    };
+    read_text(path, &text, read)
+}
+
+/// Reads `text` with `read`, as the content of a file at `path`.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_text<T>(
+    path: &Path,
+    text: &str,
+    read: impl FnOnce(&mut Section<'_>) -> Result<T, Reported>,
+) -> Result<Loaded<T>, Problems> {
+    let report = Report::new(path, text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let readable = report.syntax_errors(&errors);
+    let config = if readable { Section::root(&report, table.get_ref()).read(read) } else { Err(Reported::earlier()) };
+    report.conclude(config)
+}
+
+#[cfg(test)]
+mod tests;
