@@ -1,3 +1,44 @@
 //! What is decided about a packet: verdicts, stages, rate limits, duplicate suppression.
+//!
+//! A [`Pipeline`] takes a burst of [`Frame`]s and gives each of them one [`Verdict`], rewriting in place those that go on.
+//! It has no socket, no clock and no randomness of its own, and knows nothing of DPDK: the worker that polls network cards,
+//! `photongate verify` on a capture file, the fuzzers and the property tests all run this very code.
+//!
+//! The way of a burst: [`Packet`](packet::Packet) classifies; `inbound` checks and decapsulates; `outbound` encapsulates;
+//! `pipeline` lets the rest pass within its limits, or not.
 
 #![forbid(unsafe_code)]
+
+mod burst;
+mod counters;
+mod dictionary;
+pub mod duplicates;
+mod encapsulation;
+mod frame;
+mod inbound;
+mod lanes;
+pub mod limits;
+mod outbound;
+mod packet;
+mod pipeline;
+mod probe;
+pub mod routes;
+mod segment_size;
+mod settings;
+pub mod steering;
+pub mod timestamps;
+mod too_big;
+mod verdict;
+
+pub use burst::{Action, ChecksumOffload, Outcome};
+pub use counters::{Count, Tally, VerdictCounters};
+pub use dictionary::{Entry, KeyDictionary, MemoryDictionary, PeerKey, PeerState};
+pub use frame::{Frame, PortIndex};
+pub use lanes::MAX_BURST;
+pub use pipeline::{Clock, Parts, Pipeline};
+pub use probe::{Probe, Stage};
+pub use settings::{
+    ControlPolicy, LfSettings, NextHop, PortSettings, Role, Route, Settings, SourcePort, UnknownDestination,
+    WireGuardSettings,
+};
+pub use verdict::{DropReason, Verdict};

@@ -1,0 +1,95 @@
+//! The packets of one burst on their way through the stages.
+
+use crate::dictionary::PeerKey;
+use crate::frame::Frame;
+use crate::lanes::{Lanes, MAX_BURST};
+use crate::packet::Packet;
+use crate::verdict::{DropReason, Verdict};
+use arrayvec::ArrayVec;
+
+/// What the worker is to do with a packet, now that all is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Where the frame, as it now is, goes.
+    pub action: Action,
+    /// The peer it came from or goes to. Of a dropped packet, the one it names, proven or not.
+    pub peer: Option<PeerKey>,
+    /// Set if the port has to fill in the UDP checksum.
+    pub udp_checksum: Option<ChecksumOffload>,
+}
+
+/// Where a frame goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Out by the port that its own port forwards to.
+    Forward,
+    /// To the host's kernel.
+    Kernel,
+    /// Back out of the port it came by: the packet was dropped, and the frame now holds the ICMP error about it.
+    Reply,
+    /// Nowhere: the buffer is free.
+    Discard,
+}
+
+/// What a port needs to know to fill in a UDP checksum: the field holds the sum of the pseudo header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChecksumOffload {
+    /// Bytes before the IP header.
+    pub l2_len: usize,
+    /// Bytes of the IP header.
+    pub l3_len: usize,
+    /// Whether the IP header is IPv6.
+    pub is_ipv6: bool,
+}
+
+/// A burst: the frames, what was parsed from them, and what has been decided so far.
+pub(crate) struct Burst<'a, 'b> {
+    pub(crate) frames: &'a mut [Frame<'b>],
+    pub(crate) packets: ArrayVec<Packet, MAX_BURST>,
+    pub(crate) outcomes: &'a mut [Outcome],
+    /// Bytes of each frame as it arrived.
+    pub(crate) received: [usize; MAX_BURST],
+}
+
+impl Outcome {
+    /// The outcome that a packet has until something better is known of it.
+    pub const UNDECIDED: Self = Self::dropped(DropReason::Malformed);
+
+    pub(crate) const fn dropped(reason: DropReason) -> Self {
+        Self { verdict: Verdict::Dropped(reason), action: Action::Discard, peer: None, udp_checksum: None }
+    }
+}
+
+impl<'a, 'b> Burst<'a, 'b> {
+    pub(crate) fn new(frames: &'a mut [Frame<'b>], outcomes: &'a mut [Outcome]) -> Self {
+        let mut received = [0; MAX_BURST];
+        for (received, frame) in received.iter_mut().zip(frames.iter()) {
+            *received = frame.len();
+        }
+        Self { frames, packets: ArrayVec::new(), outcomes, received }
+    }
+
+    /// The peer noted for the packet in `lane`.
+    #[inline]
+    pub(crate) fn peer(&self, lane: usize) -> Option<PeerKey> {
+        self.outcomes.get(lane)?.peer
+    }
+
+    /// Settles the packet in `lane` and takes it out of those `alive`.
+    #[inline]
+    pub(crate) fn drop_packet(&mut self, alive: &mut Lanes, lane: usize, reason: DropReason) {
+        alive.remove(lane);
+        self.settle(lane, Verdict::Dropped(reason), Action::Discard);
+    }
+
+    /// Settles the packet in `lane`; the peer stays as it was noted.
+    #[inline]
+    pub(crate) fn settle(&mut self, lane: usize, verdict: Verdict, action: Action) {
+        if let Some(outcome) = self.outcomes.get_mut(lane) {
+            outcome.verdict = verdict;
+            outcome.action = action;
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! How many packets met which verdict. One writer (the worker), any number of readers, no lock.
+
+use crate::verdict::Verdict;
+use crossbeam_utils::CachePadded;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What one worker has counted since it started: a packet and a byte counter for each verdict.
+///
+/// Only one thread may count; any thread may read. Readers see each counter whole, but not all at one instant.
+#[derive(Debug)]
+pub struct VerdictCounters(CachePadded<[Pair; Verdict::COUNT]>);
+
+#[derive(Debug, Default)]
+struct Pair {
+    packets: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Default for VerdictCounters {
+    fn default() -> Self {
+        Self(CachePadded::new(std::array::from_fn(|_| Pair::default())))
+    }
+}
+
+impl VerdictCounters {
+    /// Counts one packet of `bytes` bytes, Ethernet header included, as it arrived.
+    #[inline]
+    pub fn count(&self, verdict: Verdict, bytes: usize) {
+        let Some(pair) = self.0.get(verdict.index()) else { return };
+        // There is one writer, so a load and a store suffice and the bus need not be locked.
+        pair.packets.store(pair.packets.load(Relaxed).wrapping_add(1), Relaxed);
+        pair.bytes.store(pair.bytes.load(Relaxed).wrapping_add(bytes as u64), Relaxed);
+    }
+
+    /// The counts as they stand now.
+    pub fn snapshot(&self) -> Tally {
+        Tally(std::array::from_fn(|index| Count {
+            packets: self.0[index].packets.load(Relaxed),
+            bytes: self.0[index].bytes.load(Relaxed),
+        }))
+    }
+}
+
+/// Packets and bytes by verdict at one time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally([Count; Verdict::COUNT]);
+
+/// A number of packets and the bytes in them, Ethernet headers included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self([Count::default(); Verdict::COUNT])
+    }
+}
+
+impl Tally {
+    /// What was counted for `verdict`.
+    pub fn of(&self, verdict: Verdict) -> Count {
+        self.0[verdict.index()]
+    }
+
+    /// Everything that was received: the sum over all verdicts.
+    pub fn received(&self) -> Count {
+        self.sum(|_| true)
+    }
+
+    /// Everything that was forwarded, as whatever.
+    pub fn forwarded(&self) -> Count {
+        self.sum(Verdict::is_forwarded)
+    }
+
+    /// Everything that was dropped, for whatever reason.
+    pub fn dropped(&self) -> Count {
+        self.sum(|verdict| !verdict.is_forwarded())
+    }
+
+    /// Verdict by verdict, those without a packet too.
+    pub fn iter(&self) -> impl Iterator<Item = (Verdict, Count)> + '_ {
+        Verdict::all().map(|verdict| (verdict, self.of(verdict)))
+    }
+
+    fn sum(&self, wanted: impl Fn(Verdict) -> bool) -> Count {
+        let mut total = Count::default();
+        for (_, count) in self.iter().filter(|(verdict, _)| wanted(*verdict)) {
+            total.packets += count.packets;
+            total.bytes += count.bytes;
+        }
+        total
+    }
+}
+
+impl std::ops::Add for Tally {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(std::array::from_fn(|index| Count {
+            packets: self.0[index].packets + other.0[index].packets,
+            bytes: self.0[index].bytes + other.0[index].bytes,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::DropReason;
+
+    #[test]
+    fn what_is_received_is_forwarded_or_dropped() {
+        let counters = VerdictCounters::default();
+        counters.count(Verdict::Accepted, 100);
+        counters.count(Verdict::Dropped(DropReason::BadMac), 60);
+        counters.count(Verdict::Dropped(DropReason::BadMac), 60);
+        let tally = counters.snapshot() + Tally::default();
+        assert_eq!(tally.of(Verdict::Dropped(DropReason::BadMac)), Count { packets: 2, bytes: 120 });
+        assert_eq!(tally.received().packets, tally.forwarded().packets + tally.dropped().packets);
+        assert_eq!(tally.received(), Count { packets: 3, bytes: 220 });
+    }
+}

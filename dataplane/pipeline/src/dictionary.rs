@@ -1,0 +1,90 @@
+//! Who the peers are and which keys are shared with them, as the packet path sees it.
+
+use crate::counters::{Tally, VerdictCounters};
+use crate::limits::Limit;
+use photongate_drkey::{KeySet, Protocol};
+use photongate_wire::IsdAs;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// What a peer is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerKey {
+    /// The peer's AS.
+    pub isd_as: IsdAs,
+    /// The DRKey protocol that its packets are protected under.
+    pub protocol: Protocol,
+}
+
+/// Everything known of one peer at one time. Immutable: a change builds a new entry and replaces the old one whole.
+pub struct Entry {
+    /// What outlives a change of keys.
+    pub peer: Arc<PeerState>,
+    /// The four key containers.
+    pub keys: KeySet,
+}
+
+/// What stays with a peer while its keys come and go: limits and counters.
+#[derive(Debug)]
+pub struct PeerState {
+    /// What the peer is found by.
+    pub key: PeerKey,
+    /// How much authenticated traffic it may send.
+    pub limit: Limit,
+    workers: Box<[VerdictCounters]>,
+}
+
+impl PeerState {
+    /// A peer with counters for `workers` workers, all at zero.
+    pub fn new(key: PeerKey, limit: Limit, workers: usize) -> Self {
+        Self { key, limit, workers: (0..workers).map(|_| VerdictCounters::default()).collect() }
+    }
+
+    /// What `worker` counts for this peer; `None` if there is no such worker.
+    #[inline]
+    pub fn counters(&self, worker: usize) -> Option<&VerdictCounters> {
+        self.workers.get(worker)
+    }
+
+    /// What all workers have counted.
+    pub fn tally(&self) -> Tally {
+        self.workers.iter().fold(Tally::default(), |sum, worker| sum + worker.snapshot())
+    }
+}
+
+/// Finds entries by peer, a burst at a time.
+pub trait KeyDictionary {
+    /// Sets `entries[i]` to the entry of `keys[i]`, or to `None` if there is none. Looks up as many as the shorter slice has.
+    fn look_up<'d>(&'d self, keys: &[PeerKey], entries: &mut [Option<&'d Entry>]);
+}
+
+/// A dictionary in ordinary memory, for capture files and tests.
+#[derive(Default)]
+pub struct MemoryDictionary(HashMap<PeerKey, Entry>);
+
+impl MemoryDictionary {
+    /// Adds an entry, or replaces the one that its peer has.
+    pub fn insert(&mut self, entry: Entry) {
+        self.0.insert(entry.peer.key, entry);
+    }
+
+    /// The entry of `key`, if there is one.
+    pub fn get(&self, key: PeerKey) -> Option<&Entry> {
+        self.0.get(&key)
+    }
+}
+
+impl KeyDictionary for MemoryDictionary {
+    fn look_up<'d>(&'d self, keys: &[PeerKey], entries: &mut [Option<&'d Entry>]) {
+        for (key, entry) in keys.iter().zip(entries) {
+            *entry = self.0.get(key);
+        }
+    }
+}
+
+impl fmt::Display for PeerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.isd_as.fmt(f)
+    }
+}

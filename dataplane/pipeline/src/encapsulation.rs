@@ -1,0 +1,111 @@
+//! Putting a packet into the LF encapsulation and taking it out again, in place.
+//!
+//! Only headers move: encapsulation shifts them 64 bytes towards the front and writes UDP and LF into the gap,
+//! decapsulation does the reverse. The payload stays where it is.
+
+use crate::burst::ChecksumOffload;
+use crate::frame::Frame;
+use crate::packet::Packet;
+use photongate_wire::lf::ENCAPSULATION_LEN;
+use photongate_wire::{IpProtocol, Ipv4Mut, Ipv6Mut, Lf, LfHeader, Sum, UdpHeader, UdpMut, checksum, lf, udp};
+use std::net::IpAddr;
+
+/// Who fills in the UDP checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UdpChecksum {
+    Software,
+    Port,
+}
+
+/// Encapsulates the packet in `frame`, whose payload `header` vouches for. What stood behind the datagram is cut off.
+/// `None`, and nothing changed, if there is no room.
+#[inline]
+#[must_use]
+pub(crate) fn encapsulate(
+    frame: &mut Frame<'_>,
+    packet: &Packet,
+    header: &LfHeader,
+    ports: (u16, u16),
+    udp_checksum: UdpChecksum,
+) -> Option<Option<ChecksumOffload>> {
+    let payload_len = packet.datagram_len.checked_sub(packet.l3_len)?;
+    let udp_len = u16::try_from(payload_len + ENCAPSULATION_LEN).ok()?;
+    let datagram_len = u16::try_from(packet.datagram_len + ENCAPSULATION_LEN).ok()?;
+    frame.open_gap(packet.payload_at(), ENCAPSULATION_LEN)?;
+    frame.truncate(packet.end() + ENCAPSULATION_LEN);
+
+    let datagram = frame.bytes_mut().get_mut(packet.l2_len..)?;
+    set_ip(datagram, packet, datagram_len, IpProtocol::UDP)?;
+    let segment = datagram.get_mut(packet.l3_len..)?;
+    let (udp_header, rest) = segment.split_first_chunk_mut()?;
+    let (source_port, destination_port) = ports;
+    UdpHeader { source_port, destination_port, length: udp_len, checksum: 0 }.emit(udp_header);
+    header.emit(rest.first_chunk_mut()?);
+
+    let pseudo_header = pseudo_header(packet, udp_len);
+    let (sum, offload) = match udp_checksum {
+        UdpChecksum::Software => (checksum::udp(pseudo_header, segment), None),
+        UdpChecksum::Port => {
+            let is_ipv6 = packet.source.is_ipv6();
+            (pseudo_header.folded(), Some(ChecksumOffload { l2_len: packet.l2_len, l3_len: packet.l3_len, is_ipv6 }))
+        }
+    };
+    UdpMut::parse(segment).ok()?.set_checksum(sum);
+    Some(offload)
+}
+
+/// Takes the packet in `frame` out of its encapsulation. What stood behind the datagram, padding as it were, is cut off.
+/// `None`, and nothing changed, if it is too short to have been encapsulated.
+#[inline]
+#[must_use]
+pub(crate) fn decapsulate(frame: &mut Frame<'_>, packet: &mut Packet) -> Option<()> {
+    let header = frame.bytes().get(packet.payload_at() + udp::HEADER_LEN..)?;
+    let next_protocol = Lf::split(header).ok()?.0.next_protocol();
+    let datagram_len = packet.datagram_len.checked_sub(ENCAPSULATION_LEN).filter(|len| *len >= packet.l3_len)?;
+    let end = packet.end().checked_sub(ENCAPSULATION_LEN)?;
+    frame.close_gap(packet.payload_at(), ENCAPSULATION_LEN)?;
+    frame.truncate(end);
+    packet.datagram_len = datagram_len;
+    packet.protocol = next_protocol;
+    set_ip(frame.bytes_mut().get_mut(packet.l2_len..)?, packet, u16::try_from(datagram_len).ok()?, next_protocol)
+}
+
+/// Sets length and protocol of the IP header, and the checksum of IPv4's.
+#[inline]
+fn set_ip(datagram: &mut [u8], packet: &Packet, datagram_len: u16, protocol: IpProtocol) -> Option<()> {
+    match packet.source {
+        IpAddr::V4(_) => {
+            let mut ip = Ipv4Mut::parse(datagram).ok()?;
+            ip.set_total_length(datagram_len);
+            ip.set_protocol(protocol);
+            ip.fill_checksum();
+        }
+        IpAddr::V6(_) => {
+            let mut ip = Ipv6Mut::parse(datagram).ok()?;
+            ip.set_payload_length(datagram_len.checked_sub(u16::try_from(packet.l3_len).ok()?)?);
+            ip.set_next_header(protocol);
+        }
+    }
+    Some(())
+}
+
+#[inline]
+fn pseudo_header(packet: &Packet, udp_len: u16) -> Sum {
+    match (packet.source, packet.destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => {
+            checksum::pseudo_header_v4(source, destination, IpProtocol::UDP, udp_len)
+        }
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
+            checksum::pseudo_header_v6(source, destination, IpProtocol::UDP, u32::from(udp_len))
+        }
+        _ => Sum::ZERO,
+    }
+}
+
+/// The AES blocks under the MAC of `header` over a payload of `payload_len` bytes.
+#[inline]
+pub(crate) fn mac_message(header: &LfHeader, payload_len: u16) -> [[u8; 16]; 2] {
+    let mut bytes = [0; lf::HEADER_LEN];
+    header.emit(&mut bytes);
+    lf::mac_input(&bytes, payload_len)
+}

@@ -1,0 +1,324 @@
+//! Packets with an LF header, from the peers to our hosts.
+//!
+//! The order of the steps is the filter's security: cheap checks first, and nothing that a sender without the key can
+//! cause changes any state. Only when MAC *and* payload hash agree do duplicate filter and rate limits take note.
+
+use crate::burst::{Action, Burst};
+use crate::dictionary::{Entry, KeyDictionary, PeerKey};
+use crate::duplicates::Seen;
+use crate::encapsulation;
+use crate::lanes::{Lanes, MAX_BURST};
+use crate::pipeline::{Clock, Pipeline};
+use crate::probe::{Probe, Stage};
+use crate::segment_size;
+use crate::verdict::{DropReason, Verdict};
+use arrayvec::ArrayVec;
+use photongate_crypto::{HashJob, MacJob, Tag};
+use photongate_drkey::{AsAsKey, EpochMiss, host_as_input, host_host_input};
+use photongate_wire::{EpochNanos, Lf, UnixNanos, lf, udp};
+
+/// What the look-up found for a packet: the key to check it with, and when it says it was sent.
+#[derive(Clone, Copy)]
+struct Found<'d> {
+    entry: &'d Entry,
+    key: &'d AsAsKey,
+    sent: UnixNanos,
+}
+
+/// The dictionary's entry for each packet.
+pub(crate) type Entries<'d> = [Option<&'d Entry>; MAX_BURST];
+
+type AllFound<'d> = [Option<Found<'d>>; MAX_BURST];
+
+impl Pipeline {
+    /// Takes the packets in `alive` through all inbound stages. All of them are settled at the end.
+    pub(crate) fn inbound<D: KeyDictionary + ?Sized, P: Probe>(
+        &mut self,
+        burst: &mut Burst<'_, '_>,
+        mut alive: Lanes,
+        dictionary: &D,
+        now: Clock,
+        probe: &mut P,
+    ) {
+        let all = alive;
+        let entries = look_up_entries(burst, alive, dictionary);
+        let mut found = [None; MAX_BURST];
+        self.find_keys(burst, &mut alive, &entries, now, &mut found);
+        probe.end_of(Stage::LookUp);
+        self.check_limits(burst, &mut alive, &found, now);
+        probe.end_of(Stage::LimitCheck);
+        self.check_macs(burst, &mut alive, &found);
+        probe.end_of(Stage::Mac);
+        self.test_duplicates(burst, &mut alive, &found);
+        probe.end_of(Stage::DuplicateTest);
+        self.check_hashes(burst, &mut alive);
+        probe.end_of(Stage::Hash);
+        self.insert_duplicates(burst, &mut alive, &found);
+        self.consume_limits(burst, &mut alive, &found, now);
+        probe.end_of(Stage::Consume);
+        self.decapsulate(burst, alive, now);
+        self.count_for_peers(burst, all, &entries);
+        probe.end_of(Stage::Rewrite);
+    }
+
+    /// Finds each packet's key by its time, and refuses what was sent outside the time threshold.
+    fn find_keys<'d>(
+        &self,
+        burst: &mut Burst<'_, '_>,
+        alive: &mut Lanes,
+        entries: &Entries<'d>,
+        now: Clock,
+        found: &mut AllFound<'d>,
+    ) {
+        for lane in *alive {
+            let hit = entries[lane].ok_or(DropReason::UnknownPeer);
+            match hit.and_then(|entry| self.find_key(burst, lane, entry, now)) {
+                Ok(hit) => found[lane] = Some(hit),
+                Err(reason) => burst.drop_packet(alive, lane, reason),
+            }
+        }
+    }
+
+    fn find_key<'d>(
+        &self,
+        burst: &Burst<'_, '_>,
+        lane: usize,
+        entry: &'d Entry,
+        now: Clock,
+    ) -> Result<Found<'d>, DropReason> {
+        let times = &self.settings.times;
+        let timestamp = burst.packets[lane].timestamp;
+        let (key, sent) = entry.keys.inbound_for(timestamp, now.unix, times).map_err(|miss| match miss {
+            EpochMiss::NoKey => DropReason::NoKey,
+            EpochMiss::OutsideWindow => off_by(nearest(entry, timestamp, now.unix), now.unix),
+        })?;
+        if now.unix.distance(sent) <= times.time_threshold {
+            return Ok(Found { entry, key, sent });
+        }
+        Err(off_by(sent, now.unix))
+    }
+
+    /// Refuses what no limit would let through anyway, before any of the costly steps. Nothing is taken from the limits.
+    fn check_limits(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, found: &AllFound<'_>, now: Clock) {
+        for lane in *alive {
+            let Some(hit) = found[lane] else { continue };
+            let bytes = burst.packets[lane].datagram_len as u64;
+            let refused = [
+                (&hit.entry.peer.limit, DropReason::RateLimitPeer),
+                (&self.settings.authenticated, DropReason::RateLimitAuthenticated),
+                (&self.settings.overall, DropReason::RateLimitOverall),
+            ]
+            .into_iter()
+            .find(|(limit, _)| !limit.check(bytes, now.monotonic));
+            if let Some((_, reason)) = refused {
+                burst.drop_packet(alive, lane, reason);
+            }
+        }
+    }
+
+    /// Derives each packet's key and compares its MAC.
+    fn check_macs(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, found: &AllFound<'_>) {
+        let mut lanes: ArrayVec<usize, MAX_BURST> = ArrayVec::new();
+        let mut jobs: ArrayVec<MacJob<'_>, MAX_BURST> = ArrayVec::new();
+        for lane in *alive {
+            if let Some(job) = found[lane].and_then(|hit| self.inbound_job(burst, lane, hit)) {
+                lanes.push(lane);
+                jobs.push(job);
+            } else {
+                burst.drop_packet(alive, lane, DropReason::MalformedHeader);
+            }
+        }
+        let mut tags = [Tag::default(); MAX_BURST];
+        self.backend.macs(&jobs, &mut tags[..jobs.len()]);
+        for ((lane, job), tag) in lanes.into_iter().zip(jobs).zip(tags) {
+            let authentic = burst
+                .claimed_mac(lane)
+                .is_some_and(|claimed| tag.matches(&claimed) || self.matches_with_trailer(burst, lane, job, &claimed));
+            if !authentic {
+                burst.drop_packet(alive, lane, DropReason::BadMac);
+            }
+        }
+    }
+
+    fn inbound_job<'d>(&self, burst: &Burst<'_, '_>, lane: usize, hit: Found<'d>) -> Option<MacJob<'d>> {
+        let packet = &burst.packets[lane];
+        let protocol = hit.entry.peer.key.protocol;
+        let header = burst.lf_header(lane)?;
+        let payload_len = packet.end().checked_sub(packet.protected_at())?;
+        Some(MacJob {
+            schedule: &hit.key.schedule,
+            host_as: host_as_input(protocol, self.settings.lf.public(packet.destination).into()),
+            host_host: host_host_input(packet.source.into()),
+            message: lf::mac_input(header, u16::try_from(payload_len).ok()?),
+        })
+    }
+
+    /// LightningFilter takes the payload's length from the frame, so that Ethernet padding behind a short datagram is
+    /// under its MAC and hash. If the packet is of that kind, it is noted as covering the padding.
+    #[cold]
+    fn matches_with_trailer(&self, burst: &mut Burst<'_, '_>, lane: usize, mut job: MacJob<'_>, claimed: &Tag) -> bool {
+        let packet = &burst.packets[lane];
+        let (Some(header), Some(frame)) = (burst.lf_header(lane), burst.frames.get(lane)) else { return false };
+        let trailer = frame.len().saturating_sub(packet.end());
+        let payload_len = frame.len().saturating_sub(packet.protected_at());
+        let Ok(payload_len) = u16::try_from(payload_len) else { return false };
+        if !(1..=MAX_TRAILER).contains(&trailer) {
+            return false;
+        }
+        job.message = lf::mac_input(header, payload_len);
+        let matches = self.backend.mac(&job).matches(claimed);
+        burst.packets[lane].covers_trailer = matches;
+        matches
+    }
+
+    /// Refuses replays before their payload is hashed. Nothing is entered yet.
+    fn test_duplicates(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, found: &AllFound<'_>) {
+        let Some(duplicates) = &self.duplicates else { return };
+        for lane in *alive {
+            let (Some(hit), Some(mac)) = (found[lane], burst.claimed_mac(lane)) else { continue };
+            if let Some(reason) = refusal(duplicates.contains(mac.as_bytes(), hit.sent)) {
+                burst.drop_packet(alive, lane, reason);
+            }
+        }
+    }
+
+    /// Compares each payload with the hash that the MAC vouches for.
+    fn check_hashes(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes) {
+        let mut jobs: ArrayVec<HashJob<'_>, MAX_BURST> = ArrayVec::new();
+        for lane in *alive {
+            jobs.push(HashJob { data: burst.protected(lane).unwrap_or_default() });
+        }
+        let mut digests = [[0; lf::HASH_LEN]; MAX_BURST];
+        self.backend.sha1(&jobs, &mut digests[..jobs.len()]);
+        drop(jobs);
+        for (lane, digest) in alive.into_iter().zip(digests) {
+            // The hash is no secret (it travels in clear), so an ordinary comparison tells an attacker nothing.
+            let intact = burst.lf_header(lane).is_some_and(|header| Lf::new(header).hash() == digest);
+            if !intact {
+                burst.drop_packet(alive, lane, DropReason::BadHash);
+            }
+        }
+    }
+
+    /// Enters each packet into the duplicate filter; of two equal ones in this burst, the second is refused here.
+    fn insert_duplicates(&mut self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, found: &AllFound<'_>) {
+        let Some(duplicates) = &mut self.duplicates else { return };
+        for lane in *alive {
+            let (Some(hit), Some(mac)) = (found[lane], burst.claimed_mac(lane)) else { continue };
+            if let Some(reason) = refusal(duplicates.insert(mac.as_bytes(), hit.sent)) {
+                burst.drop_packet(alive, lane, reason);
+            }
+        }
+    }
+
+    /// Takes each packet's share from all limits that apply to it, or from none.
+    fn consume_limits(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, found: &AllFound<'_>, now: Clock) {
+        for lane in *alive {
+            let Some(hit) = found[lane] else { continue };
+            let limits = [
+                (&hit.entry.peer.limit, DropReason::RateLimitPeer),
+                (&*self.settings.authenticated, DropReason::RateLimitAuthenticated),
+                (&*self.settings.overall, DropReason::RateLimitOverall),
+            ];
+            let protocol = burst.lf_header(lane).map(|header| Lf::new(header).next_protocol());
+            let inner = burst.protected(lane).unwrap_or_default();
+            if let Err(reason) = self.take(limits, &burst.packets[lane], protocol, inner, now) {
+                burst.drop_packet(alive, lane, reason);
+            }
+        }
+    }
+
+    /// A SYN from a peer asks our host for segments; those must fit once we have encapsulated them.
+    fn clamp_inbound(&self, burst: &mut Burst<'_, '_>, lane: usize) {
+        if !self.settings.clamp_mss {
+            return;
+        }
+        let (Some(frame), Some(packet)) = (burst.frames.get_mut(lane), burst.packets.get(lane)) else { return };
+        let ingress = self.settings.ports.get(usize::from(frame.port().0));
+        if let Some(port) = ingress {
+            segment_size::clamp(frame, packet, port.mtu.saturating_sub(lf::ENCAPSULATION_LEN));
+        }
+    }
+
+    /// Takes the encapsulation off, and settles.
+    fn decapsulate(&self, burst: &mut Burst<'_, '_>, alive: Lanes, now: Clock) {
+        for lane in alive {
+            let decapsulated = match (burst.frames.get_mut(lane), burst.packets.get_mut(lane)) {
+                (Some(frame), Some(packet)) => encapsulation::decapsulate(frame, packet).is_some(),
+                _ => false,
+            };
+            if decapsulated {
+                self.clamp_inbound(burst, lane);
+                self.deliver(burst, lane, Verdict::Accepted, self.settings.inbound_next_hop, now);
+            } else {
+                burst.settle(lane, Verdict::Dropped(DropReason::MalformedHeader), Action::Discard);
+            }
+        }
+    }
+}
+
+/// When a packet that fits no epoch was most likely sent, so that the operator learns which way the clocks differ.
+#[cold]
+fn nearest(entry: &Entry, timestamp: EpochNanos, now: UnixNanos) -> UnixNanos {
+    let keys = [&entry.keys.inbound, &entry.keys.inbound_old];
+    let sent = keys.into_iter().flatten().filter_map(|key| UnixNanos::in_epoch(key.epoch.start, timestamp));
+    sent.min_by_key(|sent| now.distance(*sent)).unwrap_or(UnixNanos(u64::MAX))
+}
+
+/// Looks up the peers of all packets in `lanes` at once.
+pub(crate) fn look_up_entries<'d, D: KeyDictionary + ?Sized>(
+    burst: &Burst<'_, '_>,
+    lanes: Lanes,
+    dictionary: &'d D,
+) -> Entries<'d> {
+    let keys: ArrayVec<(usize, PeerKey), MAX_BURST> =
+        lanes.into_iter().filter_map(|lane| Some((lane, burst.peer(lane)?))).collect();
+    let peers: ArrayVec<PeerKey, MAX_BURST> = keys.iter().map(|(_, peer)| *peer).collect();
+    let mut found = [None; MAX_BURST];
+    dictionary.look_up(&peers, &mut found);
+    let mut entries = [None; MAX_BURST];
+    for ((lane, _), entry) in keys.into_iter().zip(found) {
+        entries[lane] = entry;
+    }
+    entries
+}
+
+fn off_by(sent: UnixNanos, now: UnixNanos) -> DropReason {
+    if sent < now { DropReason::TimestampTooOld } else { DropReason::TimestampInFuture }
+}
+
+fn refusal(seen: Seen) -> Option<DropReason> {
+    match seen {
+        Seen::Fresh => None,
+        Seen::Duplicate => Some(DropReason::Duplicate),
+        // What the filter no longer remembers could be a replay, so it is as if the window had closed.
+        Seen::Expired => Some(DropReason::TimestampTooOld),
+    }
+}
+
+impl<'b> Burst<'_, 'b> {
+    /// The LF header of an inbound packet.
+    #[inline]
+    fn lf_header(&self, lane: usize) -> Option<&[u8; lf::HEADER_LEN]> {
+        let at = self.packets.get(lane)?.payload_at() + udp::HEADER_LEN;
+        self.frames.get(lane)?.bytes().get(at..)?.first_chunk()
+    }
+
+    /// The MAC that an inbound packet bears.
+    #[inline]
+    fn claimed_mac(&self, lane: usize) -> Option<Tag> {
+        Some(Tag::from_bytes(Lf::new(self.lf_header(lane)?).mac()))
+    }
+
+    /// The bytes under an inbound packet's hash.
+    #[inline]
+    fn protected(&self, lane: usize) -> Option<&[u8]> {
+        let packet = self.packets.get(lane)?;
+        let bytes = self.frames.get(lane)?.bytes();
+        let end = if packet.covers_trailer { bytes.len() } else { packet.end() };
+        bytes.get(packet.protected_at()..end)
+    }
+}
+
+/// The most padding that Ethernet puts behind a datagram: from 14 bytes of header to the least frame of 60.
+const MAX_TRAILER: usize = 46;

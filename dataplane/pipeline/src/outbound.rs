@@ -1,0 +1,171 @@
+//! Packets from our hosts to the peers: given an LF header and a MAC, so that the peer's filter can tell where they come from.
+
+use crate::burst::{Action, Burst};
+use crate::dictionary::KeyDictionary;
+use crate::encapsulation::{self, UdpChecksum};
+use crate::inbound::{Entries, look_up_entries};
+use crate::lanes::{Lanes, MAX_BURST};
+use crate::pipeline::{Clock, Pipeline};
+use crate::probe::{Probe, Stage};
+use crate::segment_size;
+use crate::settings::SourcePort;
+use crate::too_big;
+use crate::verdict::{DropReason, Verdict};
+use arrayvec::ArrayVec;
+use photongate_crypto::{HashJob, MacJob, Tag};
+use photongate_drkey::{AsAsKey, host_as_input, host_host_input};
+use photongate_wire::lf::{self, ENCAPSULATION_LEN};
+use photongate_wire::{EpochNanos, IsdAs, LfHeader};
+
+type Keys<'d> = [Option<&'d AsAsKey>; MAX_BURST];
+
+impl Pipeline {
+    /// Takes the packets in `alive` through all outbound stages. All of them are settled at the end.
+    pub(crate) fn outbound<D: KeyDictionary + ?Sized, P: Probe>(
+        &mut self,
+        burst: &mut Burst<'_, '_>,
+        mut alive: Lanes,
+        dictionary: &D,
+        now: Clock,
+        probe: &mut P,
+    ) {
+        let all = alive;
+        let entries = look_up_entries(burst, alive, dictionary);
+        let keys = outbound_keys(burst, &mut alive, &entries, now);
+        probe.end_of(Stage::LookUp);
+        self.fit(burst, &mut alive, now);
+        let mut headers = [EMPTY_HEADER; MAX_BURST];
+        self.hash_payloads(burst, alive, &mut headers);
+        probe.end_of(Stage::Hash);
+        self.authenticate(burst, &mut alive, &keys, now, &mut headers);
+        probe.end_of(Stage::Mac);
+        self.encapsulate(burst, alive, &headers, now);
+        self.count_for_peers(burst, all, &entries);
+        probe.end_of(Stage::Rewrite);
+    }
+
+    /// Refuses what would not fit the next link once encapsulated, and has TCP choose segments that do.
+    fn fit(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, now: Clock) {
+        for lane in *alive {
+            let (Some(frame), Some(packet)) = (burst.frames.get_mut(lane), burst.packets.get(lane)) else { continue };
+            let mtu = self.egress(frame.port()).map_or(0, |port| port.mtu);
+            if packet.datagram_len + ENCAPSULATION_LEN > mtu {
+                let fits = mtu.saturating_sub(ENCAPSULATION_LEN);
+                let replied = too_big::reply(frame, packet, fits, &self.settings.icmp_errors, now);
+                alive.remove(lane);
+                let action = if replied { Action::Reply } else { Action::Discard };
+                burst.settle(lane, Verdict::Dropped(DropReason::TooBig), action);
+            } else if self.settings.clamp_mss {
+                segment_size::clamp(frame, packet, mtu.saturating_sub(ENCAPSULATION_LEN));
+            }
+        }
+    }
+
+    fn hash_payloads(&self, burst: &Burst<'_, '_>, alive: Lanes, headers: &mut [LfHeader; MAX_BURST]) {
+        let mut jobs: ArrayVec<HashJob<'_>, MAX_BURST> = ArrayVec::new();
+        for lane in alive {
+            jobs.push(HashJob { data: burst.payload(lane).unwrap_or_default() });
+        }
+        let mut digests = [[0; lf::HASH_LEN]; MAX_BURST];
+        self.backend.sha1(&jobs, &mut digests[..jobs.len()]);
+        for (lane, digest) in alive.into_iter().zip(digests) {
+            headers[lane].hash = digest;
+        }
+    }
+
+    /// Fills in the headers: a send time of its own for each packet, and the MAC over it all.
+    fn authenticate(
+        &mut self,
+        burst: &mut Burst<'_, '_>,
+        alive: &mut Lanes,
+        keys: &Keys<'_>,
+        now: Clock,
+        headers: &mut [LfHeader; MAX_BURST],
+    ) {
+        let mut lanes: ArrayVec<usize, MAX_BURST> = ArrayVec::new();
+        let mut jobs: ArrayVec<MacJob<'_>, MAX_BURST> = ArrayVec::new();
+        for lane in *alive {
+            let sent = self.issuer.issue(now.unix);
+            let (Some(key), Some(peer), packet) = (keys[lane], burst.peer(lane), &burst.packets[lane]) else {
+                continue;
+            };
+            // Neither fails: the key's epoch has begun, and what has a 16-bit length fits 16 bits without its header.
+            let timestamp = sent.since_epoch(key.epoch.start);
+            let payload_len = u16::try_from(packet.datagram_len - packet.l3_len);
+            let (Some(timestamp), Ok(payload_len)) = (timestamp, payload_len) else {
+                burst.drop_packet(alive, lane, DropReason::OutboundNoKey);
+                continue;
+            };
+            let header = &mut headers[lane];
+            header.src_as = self.settings.local;
+            header.drkey_protocol = peer.protocol.0;
+            header.next_protocol = packet.protocol;
+            header.timestamp = timestamp;
+            lanes.push(lane);
+            jobs.push(MacJob {
+                schedule: &key.schedule,
+                host_as: host_as_input(peer.protocol, packet.destination.into()),
+                host_host: host_host_input(self.settings.lf.public(packet.source).into()),
+                message: encapsulation::mac_message(header, payload_len),
+            });
+        }
+        let mut tags = [Tag::default(); MAX_BURST];
+        self.backend.macs(&jobs, &mut tags[..jobs.len()]);
+        for (lane, tag) in lanes.into_iter().zip(tags) {
+            headers[lane].mac = *tag.as_bytes();
+        }
+    }
+
+    /// Puts the headers in front of the payloads, and settles.
+    fn encapsulate(&self, burst: &mut Burst<'_, '_>, alive: Lanes, headers: &[LfHeader; MAX_BURST], now: Clock) {
+        for lane in alive {
+            let (Some(frame), Some(packet)) = (burst.frames.get_mut(lane), burst.packets.get(lane)) else { continue };
+            let offload = self.egress(frame.port()).is_some_and(|port| port.udp_checksum_offload);
+            let udp_checksum = if offload { UdpChecksum::Port } else { UdpChecksum::Software };
+            let port = self.settings.lf.port;
+            let source_port = match self.settings.lf.source_port {
+                SourcePort::Fixed => port,
+                SourcePort::Flow => packet.flow_port(frame.bytes()),
+            };
+            match encapsulation::encapsulate(frame, packet, &headers[lane], (source_port, port), udp_checksum) {
+                Some(offload) => {
+                    if let Some(outcome) = burst.outcomes.get_mut(lane) {
+                        outcome.udp_checksum = offload;
+                    }
+                    self.deliver(burst, lane, Verdict::Outbound, self.settings.outbound_next_hop, now);
+                }
+                None => burst.settle(lane, Verdict::Dropped(DropReason::NoHeadroom), Action::Discard),
+            }
+        }
+    }
+}
+
+/// The key that each packet's peer expects at this time.
+fn outbound_keys<'d>(burst: &mut Burst<'_, '_>, alive: &mut Lanes, entries: &Entries<'d>, now: Clock) -> Keys<'d> {
+    let mut keys: Keys<'d> = [None; MAX_BURST];
+    for lane in *alive {
+        keys[lane] = entries[lane].and_then(|entry| entry.keys.outbound(now.unix));
+        if keys[lane].is_none() {
+            burst.drop_packet(alive, lane, DropReason::OutboundNoKey);
+        }
+    }
+    keys
+}
+
+impl Burst<'_, '_> {
+    /// What stands behind the IP header of a packet, up to the end of the datagram.
+    #[inline]
+    fn payload(&self, lane: usize) -> Option<&[u8]> {
+        let packet = self.packets.get(lane)?;
+        self.frames.get(lane)?.bytes().get(packet.payload_at()..packet.end())
+    }
+}
+
+const EMPTY_HEADER: LfHeader = LfHeader {
+    src_as: IsdAs::from_bits(0),
+    drkey_protocol: 0,
+    next_protocol: photongate_wire::IpProtocol::NO_NEXT_HEADER,
+    timestamp: EpochNanos(0),
+    hash: [0; lf::HASH_LEN],
+    mac: [0; lf::MAC_LEN],
+};

@@ -1,0 +1,224 @@
+//! What one look at a packet's headers tells: which kind it is, and where its parts lie.
+
+use crate::dictionary::PeerKey;
+use crate::settings::{ControlPolicy, PortSettings, Role, Settings, UnknownDestination};
+use crate::verdict::DropReason;
+use photongate_drkey::Protocol;
+use photongate_wire::{EpochNanos, EtherType, Ethernet, Icmpv6Type, IpProtocol, Ipv4, Ipv6, Lf, ipv6, lf, udp};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What later stages need to know of an IP packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packet {
+    /// Bytes before the IP header.
+    pub(crate) l2_len: usize,
+    /// Bytes of the IP header, options included; of IPv6 the fixed header.
+    pub(crate) l3_len: usize,
+    /// Bytes of the IP header and its payload, by the header's own account.
+    pub(crate) datagram_len: usize,
+    pub(crate) source: IpAddr,
+    pub(crate) destination: IpAddr,
+    /// What the first byte behind the IP header belongs to.
+    pub(crate) protocol: IpProtocol,
+    /// Of inbound packets: when the sender says it sent the packet, within an epoch yet to be found.
+    pub(crate) timestamp: EpochNanos,
+    /// Of inbound packets: the MAC covers what stands behind the datagram too.
+    pub(crate) covers_trailer: bool,
+}
+
+/// The kinds of packet, each with a way of its own through the pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Bears an LF header that names this peer.
+    Inbound(PeerKey),
+    /// Arrived from where peers are, without an LF header.
+    BestEffort,
+    /// For this peer.
+    Outbound(PeerKey),
+    /// From inside, for no peer, and let through.
+    Unprotected,
+    /// Link control, or for the host itself.
+    Control(ControlPolicy),
+}
+
+impl Packet {
+    /// Stands where no IP packet is.
+    pub(crate) const NONE: Self = Self {
+        l2_len: 0,
+        l3_len: 0,
+        datagram_len: 0,
+        source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        destination: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        protocol: IpProtocol::NO_NEXT_HEADER,
+        timestamp: EpochNanos(0),
+        covers_trailer: false,
+    };
+
+    /// Parses `frame`, which arrived by `port`, as far as is needed to tell which way it goes.
+    ///
+    /// # Errors
+    /// Why the packet can only be dropped.
+    #[inline]
+    pub(crate) fn classify(
+        frame: &[u8],
+        port: &PortSettings,
+        settings: &Settings,
+    ) -> Result<(Self, Class), DropReason> {
+        let ethernet = Ethernet::parse(frame).map_err(|_| DropReason::Malformed)?;
+        match ethernet.ethertype() {
+            EtherType::IPV4 => {
+                let ip = Ipv4::parse(ethernet.payload()).map_err(|_| DropReason::Malformed)?;
+                if !ip.is_checksum_valid() {
+                    return Err(DropReason::BadIpChecksum);
+                }
+                let packet = Self {
+                    l2_len: ethernet.header_len(),
+                    l3_len: ip.header().len(),
+                    datagram_len: ip.datagram().len(),
+                    source: ip.source().into(),
+                    destination: ip.destination().into(),
+                    protocol: ip.protocol(),
+                    timestamp: EpochNanos(0),
+                    covers_trailer: false,
+                };
+                let fragment = ip.is_fragment();
+                let control = is_group_v4(ip.destination());
+                packet.direct(ip.payload(), fragment, control, port, settings)
+            }
+            EtherType::IPV6 => {
+                let ip = Ipv6::parse(ethernet.payload()).map_err(|_| DropReason::Malformed)?;
+                if ipv6::is_ipv4_mapped(ip.source()) || ipv6::is_ipv4_mapped(ip.destination()) {
+                    return Err(DropReason::MappedAddress);
+                }
+                let upper = ip.upper_layer().map_err(|_| DropReason::Malformed)?;
+                let packet = Self {
+                    l2_len: ethernet.header_len(),
+                    l3_len: ipv6::HEADER_LEN,
+                    datagram_len: ip.datagram().len(),
+                    source: ip.source().into(),
+                    destination: ip.destination().into(),
+                    protocol: ip.next_header(),
+                    timestamp: EpochNanos(0),
+                    covers_trailer: false,
+                };
+                let neighbour_discovery = upper.protocol() == IpProtocol::ICMPV6
+                    && ip.hop_limit() == u8::MAX
+                    && Icmpv6Type::of(upper.payload()).is_some_and(Icmpv6Type::is_neighbor_discovery);
+                let control = neighbour_discovery || is_link_scope_v6(ip.source(), ip.destination());
+                packet.direct(ip.payload(), upper.fragment().is_some(), control, port, settings)
+            }
+            EtherType::ARP | EtherType::LLDP | EtherType::SLOW_PROTOCOLS => {
+                control_class(port.control).map(|class| (Self::NONE, class))
+            }
+            _ => Err(DropReason::UnsupportedProtocol),
+        }
+    }
+
+    /// The packet's direction. `payload` is what stands behind the IP header.
+    fn direct(
+        mut self,
+        payload: &[u8],
+        is_fragment: bool,
+        is_control: bool,
+        port: &PortSettings,
+        settings: &Settings,
+    ) -> Result<(Self, Class), DropReason> {
+        if is_control {
+            return control_class(port.control).map(|class| (self, class));
+        }
+        let may_be_inbound = port.role != Role::Inside;
+        if may_be_inbound && !is_fragment && self.is_encapsulated(payload, settings.lf.port) {
+            let peer = self.read_header(payload)?;
+            return Ok((self, Class::Inbound(peer)));
+        }
+        if port.addresses.contains(&self.destination) {
+            return Ok((self, Class::Control(ControlPolicy::Kernel)));
+        }
+        let route = if port.role == Role::Outside { None } else { settings.routes.look_up(self.destination) };
+        let class = match (route, port.role) {
+            (Some(_), _) if is_fragment => return Err(DropReason::FragmentOutbound),
+            (Some(route), _) => Class::Outbound(route.peer),
+            (None, Role::Inside) => match settings.outbound_unknown {
+                UnknownDestination::Forward => Class::Unprotected,
+                UnknownDestination::Drop => return Err(DropReason::UnknownDestination),
+            },
+            (None, Role::Outside | Role::Auto) if is_fragment => return Err(DropReason::FragmentInbound),
+            (None, Role::Outside | Role::Auto) => Class::BestEffort,
+        };
+        Ok((self, class))
+    }
+
+    fn is_encapsulated(&self, payload: &[u8], lf_port: u16) -> bool {
+        self.protocol == IpProtocol::UDP
+            && payload.first_chunk().is_some_and(|header| udp::UdpHeader::parse(header).destination_port == lf_port)
+    }
+
+    /// Reads what is needed of the LF header before its MAC is checked.
+    fn read_header(&mut self, payload: &[u8]) -> Result<PeerKey, DropReason> {
+        let header = payload.get(udp::HEADER_LEN..).ok_or(DropReason::MalformedHeader)?;
+        let (lf, _) = Lf::split(header).map_err(|_| DropReason::MalformedHeader)?;
+        if lf.reserved() != 0 {
+            return Err(DropReason::MalformedHeader);
+        }
+        self.timestamp = lf.timestamp();
+        Ok(PeerKey { isd_as: lf.src_as(), protocol: Protocol(lf.drkey_protocol()) })
+    }
+
+    /// Offset in the frame of the first byte behind the IP header.
+    #[inline]
+    pub(crate) const fn payload_at(&self) -> usize {
+        self.l2_len + self.l3_len
+    }
+
+    /// A UDP source port by the flow inside, from 49152 on. It need not be unique, just the same for a whole flow, so that
+    /// packets that routers keep in order stay in order.
+    pub(crate) fn flow_port(&self, frame: &[u8]) -> u16 {
+        let ports = match self.protocol {
+            IpProtocol::TCP | IpProtocol::UDP => frame.get(self.payload_at()..).and_then(<[u8]>::first_chunk::<4>),
+            _ => None,
+        };
+        let folded = |address: IpAddr| match address {
+            IpAddr::V4(address) => u64::from(address.to_bits()),
+            IpAddr::V6(address) => (address.to_bits() >> 64) as u64 ^ address.to_bits() as u64,
+        };
+        let flow = folded(self.source)
+            ^ folded(self.destination).rotate_left(24)
+            ^ u64::from(u32::from_be_bytes(*ports.unwrap_or(&[0; 4]))).rotate_left(32)
+            ^ u64::from(self.protocol.0).rotate_left(16);
+        DYNAMIC_PORTS | (flow.wrapping_mul(GOLDEN_RATIO) >> 50) as u16
+    }
+
+    /// Offset in the frame of the first byte behind the LF header.
+    #[inline]
+    pub(crate) const fn protected_at(&self) -> usize {
+        self.payload_at() + lf::ENCAPSULATION_LEN
+    }
+
+    /// Offset in the frame of the first byte behind the datagram.
+    #[inline]
+    pub(crate) const fn end(&self) -> usize {
+        self.l2_len + self.datagram_len
+    }
+}
+
+fn control_class(policy: ControlPolicy) -> Result<Class, DropReason> {
+    match policy {
+        ControlPolicy::Drop => Err(DropReason::ControlRefused),
+        ControlPolicy::Kernel | ControlPolicy::Forward => Ok(Class::Control(policy)),
+    }
+}
+
+/// Routing protocols, IGMP and DHCP speak to groups on the link; nothing that a filter protects does.
+fn is_group_v4(destination: Ipv4Addr) -> bool {
+    destination.is_multicast() || destination.is_broadcast()
+}
+
+fn is_link_scope_v6(source: Ipv6Addr, destination: Ipv6Addr) -> bool {
+    destination.is_multicast() || destination.is_unicast_link_local() || source.is_unicast_link_local()
+}
+
+/// The first of the ports that are nobody's by registration (RFC 6335 section 6): 2^14 of them.
+const DYNAMIC_PORTS: u16 = 49_152;
+
+/// 2^64 divided by the golden ratio: multiplying by it spreads what differs in a few bits (Knuth, "Sorting and Searching", 6.4).
+const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,0 +1,105 @@
+//! Longest-prefix match: from a destination address to what is configured for the most specific prefix around it.
+//!
+//! Both address families live in one table. An IPv4-mapped IPv6 address (`::ffff:a.b.c.d`, RFC 4291, 2.5.5.2) is looked
+//! up as the IPv4 address it stands for, and a prefix within `::ffff:0:0/96` is kept as the IPv4 prefix, because key
+//! derivation folds such addresses too: one host must not have two routes. A shorter IPv6 prefix such as `::/0`
+//! therefore never matches a mapped address.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use prefix_trie::PrefixMap;
+
+/// An immutable table from prefixes to small values. Built once per configuration, then shared by all workers.
+#[derive(Clone)]
+pub struct RouteTable<T> {
+    ipv4: PrefixMap<Ipv4Net, T>,
+    ipv6: PrefixMap<Ipv6Net, T>,
+}
+
+impl<T: Copy> RouteTable<T> {
+    /// Builds the table.
+    ///
+    /// # Errors
+    /// Every prefix that occurs twice, and every prefix with bits set behind its length, all in one error.
+    pub fn new(routes: impl IntoIterator<Item = (IpNet, T)>) -> Result<Self, InvalidRoutes> {
+        let mut table = Self { ipv4: PrefixMap::new(), ipv6: PrefixMap::new() };
+        let mut problems = Vec::new();
+        for (prefix, value) in routes {
+            if prefix.trunc() != prefix {
+                problems.push(InvalidRoute::HostBits(prefix));
+            } else if table.insert(prefix, value).is_some() {
+                problems.push(InvalidRoute::Duplicate(prefix));
+            }
+        }
+        if problems.is_empty() { Ok(table) } else { Err(InvalidRoutes(problems)) }
+    }
+
+    /// The value of the longest prefix that contains `destination`. Does not allocate.
+    pub fn look_up(&self, destination: IpAddr) -> Option<T> {
+        match destination.to_canonical() {
+            IpAddr::V4(address) => self.ipv4.get_lpm(&address.into()).map(|(_, value)| *value),
+            IpAddr::V6(address) => self.ipv6.get_lpm(&address.into()).map(|(_, value)| *value),
+        }
+    }
+
+    /// How many prefixes there are.
+    pub fn len(&self) -> usize {
+        self.ipv4.len() + self.ipv6.len()
+    }
+
+    /// Whether nothing is routed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the prefix stood for before.
+    fn insert(&mut self, prefix: IpNet, value: T) -> Option<T> {
+        match fold(prefix) {
+            IpNet::V4(prefix) => self.ipv4.insert(prefix, value),
+            IpNet::V6(prefix) => self.ipv6.insert(prefix, value),
+        }
+    }
+}
+
+impl<T> Default for RouteTable<T> {
+    fn default() -> Self {
+        Self { ipv4: PrefixMap::default(), ipv6: PrefixMap::default() }
+    }
+}
+
+impl<T> fmt::Debug for RouteTable<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RouteTable({} IPv4 and {} IPv6 prefixes)", self.ipv4.iter().count(), self.ipv6.iter().count())
+    }
+}
+
+/// Routes that cannot be told apart or are not prefixes: all that were found, in the order given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct InvalidRoutes(pub Vec<InvalidRoute>);
+
+/// What is wrong with one route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRoute {
+    /// The prefix, or the IPv4 prefix it stands for, was given before.
+    #[error("prefix {0} is given twice")]
+    Duplicate(IpNet),
+    /// Bits behind the prefix length are set, so it is not clear whether the host or its network is meant.
+    #[error("{0} has bits set behind its prefix length: the network is {net}", net = .0.trunc())]
+    HostBits(IpNet),
+}
+
+/// The IPv4 prefix that an IPv4-mapped prefix stands for, or `prefix`.
+fn fold(prefix: IpNet) -> IpNet {
+    let IpNet::V6(ipv6) = prefix else { return prefix };
+    let folded = ipv6.addr().to_ipv4_mapped().zip(ipv6.prefix_len().checked_sub(MAPPED_PREFIX_LEN));
+    folded.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(prefix, IpNet::V4)
+}
+
+/// `::ffff:0:0/96`.
+const MAPPED_PREFIX_LEN: u8 = 96;
+
+#[cfg(test)]
+mod tests;
