@@ -1,6 +1,6 @@
 //! LightningFilter's header, which stands behind IP and UDP and in front of the protected payload.
 //!
-//! Layout: `docs/protocol/lf-over-ip.md`. Integers are big-endian.
+//! Layout: `docs/protocol/lf.md`, "LF header". Integers are big-endian.
 
 use std::ops::Range;
 

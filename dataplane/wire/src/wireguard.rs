@@ -1,4 +1,6 @@
-//! WireGuard's messages, told apart by their first bytes ("WireGuard: Next Generation Kernel Network Tunnel", section 5.4).
+//! WireGuard's messages, told apart by their first bytes.
+//!
+//! Source: "WireGuard: Next Generation Kernel Network Tunnel", section 5.4.
 
 /// A kind of WireGuard message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -14,7 +16,7 @@ pub enum WireguardMessage {
 }
 
 impl WireguardMessage {
-    /// The kind of message that the UDP payload starts like; `None` if it is too short for its type, or not WireGuard's.
+    /// The kind of message that the UDP payload starts like; `None` if it is too short for one, or not WireGuard's.
     #[inline]
     pub fn recognise(payload: &[u8]) -> Option<Self> {
         let (message, min_len) = match payload.first_chunk()? {
