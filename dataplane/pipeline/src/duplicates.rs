@@ -239,8 +239,8 @@ const NEVER: u64 = u64::MAX;
 /// Words of a cache line, less the one that holds the generation.
 const WORDS: usize = 7;
 
-/// Odd constants that make the draws for one key differ: the fractions of the golden ratio, √2, √3 and √5.
-const STREAMS: [u64; 4] = [0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b];
+/// What makes the draws for one key differ: the fractions of the roots of 2, 3, 5 and 7.
+const STREAMS: [u64; 4] = [0x6a09_e667_f3bc_c908, 0xbb67_ae85_84ca_a73b, 0x3c6e_f372_fe94_f82b, 0xa54f_f53a_5f1d_36f1];
 
 #[cfg(test)]
 mod tests;

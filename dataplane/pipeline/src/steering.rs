@@ -14,11 +14,11 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The Toeplitz key: the one of Microsoft's verification suite, which DPDK drivers, too, know well.
+/// The Toeplitz key: that of Microsoft's verification suite, so that what is published there tests what runs here.
 ///
 /// The other common choice, `6d5a` repeated, makes the hash symmetric in source and destination, which nothing here
 /// needs: what a worker remembers (duplicates, timestamps) is about one direction. It has a price: only the exclusive or
-/// of the two addresses' 16-bit halves counts, so that two sites whose hosts talk pairwise (10.1.0.7 with
+/// of the two addresses' 16-bit halves counts, so that two sites whose hosts talk in pairs (10.1.0.7 with
 /// 10.2.0.7, 10.1.0.8 with 10.2.0.8) would load a single worker.
 ///
 /// A NIC that wants a longer key (52 bytes are usual) gets this one with anything behind it: the hash of two IPv6

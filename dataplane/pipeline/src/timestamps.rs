@@ -12,19 +12,21 @@ use photongate_wire::{Nanos, UnixNanos};
 /// Issues the send times of one worker.
 ///
 /// # When the clock steps back
-/// Up to twice the time threshold the issuer keeps counting from its last value, so nothing is ever issued twice, and
-/// receivers still accept what is at most that far ahead of them in part. A larger step is followed, because going on
-/// would have every receiver refuse every packet as sent in the future, until the clock has caught up. This is safe
-/// without remembering what was issued: a receiver that accepted the last value (its clock was then at most one
-/// threshold behind it) refuses everything that is more than two thresholds older, so it cannot take a value issued
-/// anew for the packet that had it first. A receiver that refused the last value may have accepted older ones; the worst it
-/// can meet is a packet equal in every byte, payload and nanosecond included, and refusing that one is right.
+/// By up to two time thresholds, the issuer keeps counting from its last value, and nothing is ever issued twice. A
+/// larger step is followed, because otherwise every receiver would refuse every packet as sent in the future until the
+/// clock has caught up.
+///
+/// Following is safe without remembering what was issued. A receiver that accepted the last value had a clock at most
+/// one threshold behind it, and so refuses what is more than two thresholds older: it cannot meet a value that it has
+/// seen before. A receiver that refused the last value may have accepted older ones, but there a repeated value harms
+/// only a packet that equals the earlier one in every byte.
 #[derive(Debug)]
 pub struct TimestampIssuer {
     residue: u64,
     workers: u64,
     /// The smallest value of this worker's class that it has not issued.
     next: u64,
+    /// How far `next` may be ahead of the clock.
     largest_lead: u64,
 }
 
@@ -37,7 +39,12 @@ impl TimestampIssuer {
     pub fn new(worker_index: usize, workers: usize, time_threshold: Nanos) -> Self {
         assert!(worker_index < workers, "worker {worker_index} of {workers} does not exist");
         let residue = worker_index as u64;
-        Self { residue, workers: workers as u64, next: residue, largest_lead: time_threshold.0.saturating_mul(2) }
+        Self {
+            residue,
+            workers: workers as u64,
+            next: residue,
+            largest_lead: time_threshold.0.saturating_mul(2).saturating_add(workers as u64),
+        }
     }
 
     /// The next send time: at least `now`, and later than all this issuer gave before unless the clock stepped back

@@ -50,12 +50,14 @@ impl Sizing {
         let workers = workers.max(1);
         let span = Nanos(time_threshold.0.div_ceil(SPANS_PER_THRESHOLD));
         let share = (2.0 / workers as f64).min(1.0);
-        let keys_per_generation = packets_per_second as f64 * share * span.0 as f64 / NANOS_PER_SECOND;
+        let keys_per_packet_rate = share * span.0 as f64 / NANOS_PER_SECOND;
+        let keys_per_generation = packets_per_second as f64 * keys_per_packet_rate;
         let (probes_per_word, keys_per_block) = densest(false_positive_rate);
         let blocks = (keys_per_generation / keys_per_block).ceil().max(1.0);
         let needed_bytes = blocks * (size_of::<Block>() * GENERATIONS * workers) as f64;
         if needed_bytes > memory_limit_bytes as f64 {
-            let fitting = packets_per_second as f64 * memory_limit_bytes as f64 / needed_bytes;
+            let fitting_blocks = memory_limit_bytes / (size_of::<Block>() * GENERATIONS * workers) as u64;
+            let fitting = fitting_blocks as f64 * keys_per_block / keys_per_packet_rate;
             return Err(SizingError::TooLarge {
                 packets_per_second,
                 false_positive_rate,

@@ -56,13 +56,28 @@ fn the_source_alone_decides_where_the_destination_is_not_authenticated() {
 }
 
 #[test]
-fn hosts_that_talk_pairwise_are_spread_over_all_workers() {
-    let steering = Steering::new(4, Over::Both);
-    let mut packets = [0; 4];
-    for host in 0..=255 {
-        packets[steering.owner([10, 1, 0, host].into(), [10, 2, 0, host].into())] += 1;
+fn regular_addresses_load_no_worker_much_beyond_twice_its_share() {
+    type Pattern = fn(u8) -> (IpAddr, IpAddr);
+    let patterns: [(&str, Pattern); 6] = [
+        ("many clients, one server", |host| ([10, 1, 0, host].into(), [10, 2, 0, 1].into())),
+        ("one client, many servers", |host| ([10, 1, 0, 1].into(), [10, 2, 0, host].into())),
+        ("many sites, one server", |site| ([10, site, 0, 1].into(), [10, 2, 0, 1].into())),
+        ("hosts in pairs", |host| ([10, 1, 0, host].into(), [10, 2, 0, host].into())),
+        ("many IPv6 clients", |host| (ipv6(1, 0, host), ipv6(2, 0, 1))),
+        ("IPv6 hosts in pairs", |host| (ipv6(1, 0, host), ipv6(2, 0, host))),
+    ];
+    for workers in [2, 3, 4, 6, 8, 12, 16] {
+        let steering = Steering::new(workers, Over::Both);
+        for (name, addresses) in patterns {
+            let mut packets = vec![0_u32; workers];
+            for n in 0..=255 {
+                let (source, destination) = addresses(n);
+                packets[steering.owner(source, destination)] += 1;
+            }
+            let busiest = f64::from(*packets.iter().max().unwrap()) * workers as f64 / 256.0;
+            assert!(busiest < 2.1, "{name}: {packets:?}");
+        }
     }
-    assert!(packets.iter().all(|packets| (32..=96).contains(packets)), "{packets:?}");
 }
 
 proptest! {
@@ -102,4 +117,8 @@ fn bit_by_bit(input: &[u8]) -> u32 {
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
+}
+
+fn ipv6(site: u16, network: u16, host: u8) -> IpAddr {
+    [0xfd00, site, 0, network, 0, 0, 0, u16::from(host)].into()
 }
