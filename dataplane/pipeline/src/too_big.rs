@@ -4,7 +4,7 @@ use crate::frame::Frame;
 use crate::limits::Limit;
 use crate::packet::Packet;
 use crate::pipeline::Clock;
-use photongate_wire::{EthernetMut, Ipv4, Ipv6, TooBig, too_big};
+use photongate_wire::{Ethernet, EthernetMut, Ipv4, Ipv6, TooBig, too_big};
 use std::net::IpAddr;
 
 /// Turns the packet in `frame` into the ICMP error about itself, addressed back to its sender; `fits` is the largest IP
@@ -21,6 +21,10 @@ pub(crate) fn reply(frame: &mut Frame<'_>, packet: &Packet, fits: usize, limit: 
 fn write(frame: &mut Frame<'_>, packet: &Packet, fits: usize, limit: &Limit, now: Clock) -> Option<()> {
     let mut buffer = [0; MAX_LINK_HEADER + too_big::MAX_LEN_V6];
     let (link_header, datagram) = frame.bytes().split_at_checked(packet.l2_len)?;
+    if Ethernet::parse(frame.bytes()).ok()?.destination().is_multicast() {
+        // One packet to a group would make many filters answer (RFC 1122 section 3.2.2).
+        return None;
+    }
     let (link_copy, rest) = buffer.split_at_mut_checked(packet.l2_len)?;
     link_copy.copy_from_slice(link_header);
     let answer = match packet.destination {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod packets;
+
 use photongate_crypto::{Key, backend};
 use photongate_drkey::{KeyTimes, Protocol, Rotation, SharedSecret, SharedSecrets};
 use photongate_pipeline::duplicates::{DuplicateFilter, Sizing};
@@ -154,9 +156,53 @@ impl Filter {
     }
 }
 
+/// The filter that host A's packets pass first, and the one in front of host B.
+pub(crate) const A: Side = Side {
+    local: "1-ff00:0:111",
+    peer: "20-ff00:0:112",
+    peer_prefixes: &["10.248.2.0/24", "fd00:248:2::/64"],
+    protocol: 3,
+    port: 49_149,
+    secrets: &[([0x5a; 16], 1_767_225_600_000_000_000)],
+};
+
+/// What faces [`A`].
+pub(crate) const B: Side =
+    Side { local: "20-ff00:0:112", peer: "1-ff00:0:111", peer_prefixes: &["10.248.1.0/24", "fd00:248:1::/64"], ..A };
+
+/// 2026-11-21T03:00:00Z
+pub(crate) const NOW: UnixNanos = UnixNanos(1_795_230_000_000_000_000);
+
+/// A UDP packet from host A to host B.
+pub(crate) fn plain() -> Vec<u8> {
+    packets::udp(
+        "10.248.1.1",
+        "10.248.2.1",
+        (1000, 2000),
+        b"a message of some length, so that there is something to hash",
+    )
+}
+
+/// A UDP packet from host A to host B over IPv6.
+pub(crate) fn plain_v6() -> Vec<u8> {
+    packets::udp(
+        "fd00:248:1::1",
+        "fd00:248:2::1",
+        (1000, 2000),
+        b"a message of some length, so that there is something to hash",
+    )
+}
+
+/// `packet` as filter A sends it at `now`.
+pub(crate) fn encapsulated(packet: &[u8], now: UnixNanos) -> Vec<u8> {
+    let (outcome, bytes) = A.filter(now, |_| {}).judge(INSIDE, now, packet);
+    assert_eq!(outcome.verdict, photongate_pipeline::Verdict::Outbound);
+    bytes
+}
+
 pub(crate) fn pipeline(settings: &Settings) -> Pipeline {
     let threshold = settings.times.time_threshold;
-    let sizing = Sizing::new(100_000, 1e-9, threshold, 64 << 20, 1).unwrap();
+    let sizing = Sizing::new(10_000, 1e-9, threshold, 64 << 20, 1).unwrap();
     Pipeline::new(Parts {
         settings: Arc::new(settings.clone()),
         backend: backend::detect(),
