@@ -22,4 +22,5 @@ if cargo deny fetch db 2>/dev/null; then
 else
     echo "lint: the advisory database cannot be reached from here, so advisories are left out" >&2
 fi
-git ls-files -z '*.sh' .ci/run | step xargs -0 shellcheck
+mapfile -d '' -t shell_scripts < <(git ls-files -z '*.sh' .ci/run)
+step shellcheck "${shell_scripts[@]}"

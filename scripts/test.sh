@@ -18,8 +18,17 @@ if [ "$(id -u)" -ne 0 ]; then
     fi
 fi
 
+log=$(mktemp)
+trap 'total; rm -f "$log"' EXIT
+
+# The sum over all test programs so far, in one line.
+total() {
+    awk '/^test result:/ { programs++; passed += $4; failed += $6; skipped += $8 }
+        END { if (programs) printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$log"
+}
+
 echo "test: without the dataplane, as on a machine that has no DPDK" >&2
-PKG_CONFIG_LIBDIR=/nonexistent cargo test --quiet --no-fail-fast --no-default-features
+PKG_CONFIG_LIBDIR=/nonexistent cargo test --quiet --no-fail-fast --no-default-features 2>&1 | tee -a "$log"
 
 echo "test: everything" >&2
-cargo test --no-fail-fast --workspace
+cargo test --no-fail-fast --workspace 2>&1 | tee -a "$log"
