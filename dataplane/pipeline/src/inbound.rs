@@ -155,14 +155,18 @@ impl Pipeline {
 
     /// LightningFilter takes the payload's length from the frame, so that Ethernet padding behind a short datagram is
     /// under its MAC and hash. If the packet is of that kind, it is noted as covering the padding.
+    ///
+    /// IP's total length is not under the MAC: whoever lowers it on the way turns the end of a datagram into something
+    /// that looks like padding, and that would be cut off. So only what fills up exactly the shortest frame is taken for
+    /// padding, and only packets of that one size can be shortened so.
     #[cold]
     fn matches_with_trailer(&self, burst: &mut Burst<'_, '_>, lane: usize, mut job: MacJob<'_>, claimed: &Tag) -> bool {
         let packet = &burst.packets[lane];
         let (Some(header), Some(frame)) = (burst.lf_header(lane), burst.frames.get(lane)) else { return false };
-        let trailer = frame.len().saturating_sub(packet.end());
-        let payload_len = frame.len().saturating_sub(packet.protected_at());
-        let Ok(payload_len) = u16::try_from(payload_len) else { return false };
-        if !(1..=MAX_TRAILER).contains(&trailer) {
+        let plain_len = frame.len().saturating_sub(lf::ENCAPSULATION_LEN);
+        let padded = frame.len() > packet.end() && [MIN_FRAME, packet.l2_len + MIN_PAYLOAD].contains(&plain_len);
+        let Ok(payload_len) = u16::try_from(frame.len().saturating_sub(packet.protected_at())) else { return false };
+        if !padded {
             return false;
         }
         job.message = lf::mac_input(header, payload_len);
@@ -320,5 +324,8 @@ impl<'b> Burst<'_, 'b> {
     }
 }
 
-/// The most padding that Ethernet puts behind a datagram: from 14 bytes of header to the least frame of 60.
-const MAX_TRAILER: usize = 46;
+/// The shortest frame that Ethernet carries, without its checksum (IEEE 802.3 section 3.2.7).
+const MIN_FRAME: usize = 60;
+
+/// What the shortest frame carries behind its header. Whoever sends a VLAN tag pads either with the tag counted or without.
+const MIN_PAYLOAD: usize = 46;

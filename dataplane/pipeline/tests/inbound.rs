@@ -56,6 +56,17 @@ fn a_changed_payload_is_refused_although_the_mac_matches() {
 }
 
 #[test]
+fn a_packet_cut_short_by_its_unauthenticated_ip_length_is_refused() {
+    for cut in 1..=46 {
+        let mut packet = encapsulated(&plain(), NOW);
+        let length = u16::from_be_bytes([packet[16], packet[17]]) - cut;
+        packet[16..18].copy_from_slice(&length.to_be_bytes());
+        photongate_wire::Ipv4Mut::parse(&mut packet[14..]).unwrap().fill_checksum();
+        assert_eq!(reason(&mut filter(|_| {}), &packet), Some(DropReason::BadMac), "{cut} bytes less");
+    }
+}
+
+#[test]
 fn the_same_packet_twice_is_a_replay_in_one_burst_and_in_the_next() {
     let packet = encapsulated(&plain(), NOW);
     let mut filter = filter(|_| {});

@@ -6,7 +6,6 @@ mod support;
 
 use pcap_file::pcap::PcapReader;
 use photongate_pipeline::{NextHop, Verdict};
-use photongate_wire::lf::ENCAPSULATION_LEN;
 use photongate_wire::{Ethernet, Ipv4, Lf, UnixNanos};
 use std::collections::HashMap;
 use support::{INSIDE, OUTSIDE, Side};
@@ -61,6 +60,24 @@ fn our_encapsulation_of_the_same_packet_at_the_same_time_is_theirs() {
         }
     }
     assert_eq!((same + padded, padded > 0), (202 + 13, true), "{same} the same, {padded} padded");
+}
+
+#[test]
+fn over_ipv6_our_encapsulation_is_the_one_computed_by_hand() {
+    // `docs/protocol/lf.md`, "Worked examples": computed with general-purpose AES and SHA-1.
+    let before = hex("0000000000bb 0000000000aa 86dd
+        6001234500183a40fd000248000100000000000000000001fd000248000200000000000000000001
+        800036a112340001000102030405060708090a0b0c0d0e0f");
+    let after = hex("0000000000bb 0000000000aa 86dd
+        6001234500581140fd000248000100000000000000000001fd000248000200000000000000000001 9c419c410058f03f
+        0001ff00000001111234003a0000a0fa4014690a8fa7979b002f81c4e1fe4809d848da0bac378df4f3f2f39875c21a706973244e915a2399
+        800036a112340001000102030405060708090a0b0c0d0e0f");
+    let at = UnixNanos(1_795_050_123_000_000_000 + 176_996_677_347_594);
+    let prefixes = |side: Side, prefix| Side { peer_prefixes: prefix, ..side };
+    let (outcome, ours) = prefixes(A, &["fd00:248:2::/64"]).filter(at, |_| {}).judge(INSIDE, at, &before);
+    assert_eq!((outcome.verdict, ours), (Verdict::Outbound, after.clone()));
+    let (outcome, theirs) = prefixes(B, &["fd00:248:1::/64"]).filter(at, |_| {}).judge(OUTSIDE, at, &after);
+    assert_eq!((outcome.verdict, theirs), (Verdict::Accepted, before));
 }
 
 #[test]
@@ -145,6 +162,11 @@ fn plain_packets(files: &[&str]) -> HashMap<Vec<u8>, usize> {
     packets
 }
 
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
 fn mend_ip_checksum(frame: &mut [u8]) {
     if let Ok(mut ip) = photongate_wire::Ipv4Mut::parse(&mut frame[14..]) {
         ip.fill_checksum();
@@ -163,5 +185,3 @@ fn read(file: &str) -> Vec<(UnixNanos, Vec<u8>)> {
     assert!(!packets.is_empty());
     packets
 }
-
-const _: () = assert!(ENCAPSULATION_LEN == 64);
