@@ -56,7 +56,7 @@ impl KeySet {
         self.closest(timestamp, now, times.acceptance_window(), times.grace)
     }
 
-    /// The key to send with at `now`: the old one until it ends, then the new one. `None` between epochs.
+    /// The key to send with at `now`: the old one until it ends, then the new one. `None` outside their epochs.
     #[inline]
     pub fn outbound(&self, now: UnixNanos) -> Option<&AsAsKey> {
         [&self.outbound_old, &self.outbound].into_iter().flatten().find(|key| key.epoch.contains(now))
@@ -69,7 +69,7 @@ impl KeySet {
         window: Nanos,
         grace: Nanos,
     ) -> Result<(&AsAsKey, UnixNanos), EpochMiss> {
-        let fit = |key: &'_ AsAsKey| key.epoch.sent(timestamp, now, window, grace);
+        let fit = |key: &AsAsKey| key.epoch.sent(timestamp, now, window, grace);
         let new = self.inbound.as_ref().and_then(|key| Some((key, fit(key)?)));
         let old = self.inbound_old.as_ref().and_then(|key| Some((key, fit(key)?)));
         match (new, old) {

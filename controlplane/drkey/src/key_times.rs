@@ -21,7 +21,7 @@ impl KeyTimes {
     /// # Errors
     /// [`EpochTooShort`] if an old key may still be valid when the key after the next must be there already.
     pub fn validate(&self) -> Result<(), EpochTooShort> {
-        let least = self.lead().saturating_add(self.tail()).max(Nanos(1));
+        let least = self.lead().saturating_add(self.tail()).max(self.least_in_force());
         if self.epoch < least { Err(EpochTooShort { times: *self, least }) } else { Ok(()) }
     }
 
@@ -41,6 +41,13 @@ impl KeyTimes {
     /// How long after the end of its epoch a key may still be that of a packet.
     pub(crate) fn tail(&self) -> Nanos {
         self.grace.saturating_add(self.time_threshold)
+    }
+
+    /// How long a key must at least be used to send: its predecessor may still be valid for a while, and its successor
+    /// is needed a while before; and a packet's time must tell whether it has this key or its predecessor's.
+    pub(crate) fn least_in_force(&self) -> Nanos {
+        let skew = self.time_threshold.saturating_add(self.time_threshold);
+        self.tail().saturating_add(self.time_threshold).max(skew.saturating_add(Nanos(1)))
     }
 }
 
@@ -105,6 +112,12 @@ mod tests {
     #[test]
     fn an_epoch_of_no_length_is_refused_even_when_nothing_else_takes_time() {
         assert!(times(0, 0, 0, 0).validate().is_err());
+    }
+
+    #[test]
+    fn an_epoch_must_be_longer_than_two_clocks_can_be_apart() {
+        assert_eq!(times(10, 0, 0, 5).validate().unwrap_err().least, Nanos(Nanos::from_secs(10).0 + 1));
+        assert_eq!(times(11, 0, 0, 5).validate(), Ok(()));
     }
 
     #[test]

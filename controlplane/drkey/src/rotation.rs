@@ -107,7 +107,7 @@ impl Rotation {
     /// A secret that takes over shortly before its own first epoch ends would be in force for too short a time: its
     /// predecessor may still be valid when its successor must be there already.
     fn check_takeovers(&self) -> Result<(), RotationError> {
-        let least = self.times.tail().saturating_add(self.times.time_threshold);
+        let least = self.times.least_in_force();
         let mut at = self.secrets.first();
         while let Some(start) = at {
             let Some(term) = self.term(start) else { break };
@@ -129,8 +129,8 @@ pub enum RotationError {
     EpochTooShort(#[from] EpochTooShort),
     /// A secret comes into use right after an epoch of the one before it began.
     #[error(
-        "the shared secret not before {} would be in force for {in_force} before its own first epoch ends, and not for {least} \
-         as it must: let it begin {in_force} earlier, or at least {} later",
+        "the shared secret with not_before {} begins too soon after an epoch of the one before it: its first key would be \
+         used for {in_force}, and must be for {least}; set not_before {in_force} earlier, or at least {} later",
         calendar(*not_before), Nanos(least.0 - in_force.0)
     )]
     SecretTooEarly {
@@ -179,3 +179,6 @@ struct Coming<'s> {
     term: Term<'s>,
     from: UnixNanos,
 }
+
+#[cfg(test)]
+mod tests;

@@ -75,3 +75,60 @@ impl SharedSecrets {
         self.0.iter().map(SharedSecret::not_before).find(|next| *next > not_before)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTH: Nanos = Nanos(100);
+
+    fn secret(byte: u8, not_before: u64) -> SharedSecret {
+        SharedSecret::new(Key::from_bytes([byte; 16]), UnixNanos(not_before)).unwrap()
+    }
+
+    /// The first byte of the secret selected at `at`, and the start and end of the epoch.
+    fn selected(secrets: &SharedSecrets, at: u64) -> Option<(u8, u64, u64)> {
+        let (secret, epoch) = secrets.select(UnixNanos(at), LENGTH)?;
+        Some((secret.secret().as_bytes()[0], epoch.start.0, epoch.end.0))
+    }
+
+    #[test]
+    fn epochs_follow_one_another_from_the_beginning_of_the_secret() {
+        let secrets = SharedSecrets::new(vec![secret(1, 1_030)]);
+        assert_eq!(selected(&secrets, 1_029), None);
+        assert_eq!(selected(&secrets, 1_030), Some((1, 1_030, 1_130)));
+        assert_eq!(selected(&secrets, 1_129), Some((1, 1_030, 1_130)));
+        assert_eq!(selected(&secrets, 1_130), Some((1, 1_130, 1_230)));
+    }
+
+    #[test]
+    fn the_newest_secret_that_may_be_used_is_selected_in_whatever_order_they_are_given() {
+        let secrets = SharedSecrets::new(vec![secret(2, 1_250), secret(3, 9_000), secret(1, 1_000)]);
+        assert_eq!(selected(&secrets, 1_249), Some((1, 1_200, 1_300)));
+        assert_eq!(selected(&secrets, 1_250), Some((2, 1_250, 1_350)));
+        assert_eq!(selected(&secrets, 9_000), Some((3, 9_000, 9_100)));
+    }
+
+    #[test]
+    fn of_secrets_that_begin_together_the_last_is_selected() {
+        let secrets = SharedSecrets::new(vec![secret(1, 1_000), secret(2, 1_000)]);
+        assert_eq!(selected(&secrets, 1_000), Some((2, 1_000, 1_100)));
+    }
+
+    #[test]
+    fn an_epoch_beyond_the_end_of_all_clocks_ends_with_them() {
+        let secrets = SharedSecrets::new(vec![secret(1, u64::MAX - 10)]);
+        assert_eq!(selected(&secrets, u64::MAX), Some((1, u64::MAX - 10, u64::MAX)));
+    }
+
+    #[test]
+    fn epochs_of_no_length_are_none() {
+        let secrets = SharedSecrets::new(vec![secret(1, 1_000)]);
+        assert!(secrets.select(UnixNanos(1_000), Nanos(0)).is_none());
+    }
+
+    #[test]
+    fn a_secret_of_zeroes_is_refused() {
+        assert_eq!(SharedSecret::new(Key::from_bytes([0; 16]), UnixNanos(0)).unwrap_err(), AllZeroSecret);
+    }
+}
