@@ -136,7 +136,7 @@ impl Pipeline {
                 }
                 Class::BestEffort => ways.best_effort.insert(lane),
                 Class::Unprotected => {
-                    self.deliver(burst, lane, Verdict::BestEffort, self.settings.outbound_next_hop, now)
+                    self.deliver(burst, lane, Verdict::BestEffort, self.settings.outbound_next_hop, now);
                 }
                 Class::Control(ControlPolicy::Kernel) => burst.settle(lane, Verdict::Control, Action::Kernel),
                 Class::Control(ControlPolicy::Forward) => burst.settle(lane, Verdict::Control, Action::Forward),
