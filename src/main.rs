@@ -1,3 +1,16 @@
-//! The `photongate` binary.
+//! `photongate`: the program. Reads its arguments, runs one command, and says with its exit status how that went.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod config;
+mod failure;
+mod output;
+mod settings;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,13 +1,12 @@
 //! From what `filter.toml` says to what the packet path takes, the same for `filter` and for `verify`.
 
-use std::fmt;
 use std::sync::Arc;
 
-use photongate_drkey::{Rotation, RotationError};
+use photongate_drkey::Rotation;
 use photongate_pipeline::limits::{DestinationLimits, Limit, LimitSettings};
 use photongate_pipeline::routes::RouteTable;
 use photongate_pipeline::{PeerKey, PortIndex, PortSettings, Route, Settings, WireGuardSettings};
-use photongate_wire::{IsdAs, MacAddress, UnixNanos};
+use photongate_wire::{MacAddress, UnixNanos};
 
 use crate::config::{FilterConfig, LimitsConfig, PeerConfig, PortConfig, WireGuardConfig};
 
@@ -50,37 +49,14 @@ pub(crate) fn pipeline_settings(config: &FilterConfig, now: UnixNanos) -> Settin
 
 /// The peers of `config`, which has none afterwards: secrets are moved, never copied. To be called after
 /// [`pipeline_settings`], which needs the peers' prefixes.
-///
-/// # Errors
-/// All peers whose secrets make no schedule of keys.
-pub(crate) fn take_peers(config: &mut FilterConfig) -> Result<Vec<Peer>, InvalidPeers> {
-    let (local, times, default_limit) = (config.isd_as, config.keys.times, config.limits.peer);
-    let (mut peers, mut problems) = (Vec::with_capacity(config.peers.len()), Vec::new());
-    for PeerConfig { isd_as, protocol, limit, secrets, .. } in config.peers.drain(..) {
-        match Rotation::new(local, isd_as, secrets, times) {
-            Ok(rotation) => peers.push(Peer {
-                key: PeerKey { isd_as, protocol },
-                limit: limit.unwrap_or(default_limit),
-                rotation,
-            }),
-            Err(error) => problems.push((isd_as, error)),
-        }
-    }
-    if problems.is_empty() { Ok(peers) } else { Err(InvalidPeers(problems)) }
-}
-
-/// Peers for which no schedule of keys can be made. Prints one a line.
-#[derive(Debug)]
-pub(crate) struct InvalidPeers(Vec<(IsdAs, RotationError)>);
-
-impl fmt::Display for InvalidPeers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, (peer, error)) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "\n" };
-            write!(f, "{separator}peer {peer}: {error}")?;
-        }
-        Ok(())
-    }
+pub(crate) fn take_peers(config: &mut FilterConfig) -> Vec<Peer> {
+    let default_limit = config.limits.peer;
+    let peer = |PeerConfig { isd_as, protocol, limit, rotation, .. }| Peer {
+        key: PeerKey { isd_as, protocol },
+        limit: limit.unwrap_or(default_limit),
+        rotation,
+    };
+    config.peers.drain(..).map(peer).collect()
 }
 
 fn port_settings(port: &PortConfig, index: u8) -> PortSettings {

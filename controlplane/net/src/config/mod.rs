@@ -5,26 +5,21 @@
 //! silently. Fields that no reader asked for are unknown fields, and are reported too.
 //!
 //! ```
-//! use photongate_net::config::{self, FromValue, Reported, Value};
+//! use photongate_net::config::{self, Reported, Section};
 //! use photongate_wire::Nanos;
 //!
 //! struct Probe { target: String, every: Nanos, attempts: u8 }
 //!
-//! impl FromValue for Probe {
-//!     const EXAMPLE: &'static str = r#"{ target = "…" }"#;
-//!
-//!     fn from_value(value: &Value<'_>) -> Result<Self, Reported> {
-//!         value.section(|probe| {
-//!             let target = probe.required("target");
-//!             let every = probe.or("every", Nanos::from_secs(5));
-//!             let attempts = probe.or_with("attempts", 3, |attempts| attempts.number(1..=10, "attempts"));
-//!             Ok(Self { target: target?, every: every?, attempts: attempts? })
-//!         })
-//!     }
+//! fn read_probe(probe: &mut Section<'_>) -> Result<Probe, Reported> {
+//!     let target = probe.required("target");
+//!     let every = probe.or("every", Nanos::from_secs(5));
+//!     let attempts = probe.or_with("attempts", 3, |attempts| attempts.number(1..=10, "attempts"));
+//!     Ok(Probe { target: target?, every: every?, attempts: attempts? })
 //! }
 //!
 //! let text = "[probe]\nevery = 5\nattempts = 20\n";
-//! let problems = config::read_text("probe.toml".as_ref(), text, |root| root.section::<Probe>("probe")).err().unwrap();
+//! let loaded = config::read_text("probe.toml".as_ref(), text, |root| root.section("probe", read_probe));
+//! let problems = loaded.err().unwrap();
 //! assert_eq!(problems.to_string(), r#"probe.toml:1:1: probe.target: missing: add target = "text"
 //! probe.toml:2:9: probe.every: 5 has no unit: write a whole number and a unit (ns, us, ms, s, m, h, d), like "500ms"
 //! probe.toml:3:12: probe.attempts: 20 is too large: 1 to 10 attempts"#);

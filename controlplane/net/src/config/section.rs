@@ -95,13 +95,47 @@ impl<'d> Section<'d> {
         self.or_with(name, Vec::new(), |list| list.items(T::from_value))
     }
 
-    /// Reads a table that may be absent, as if it were there without a field: for tables whose fields have defaults.
+    /// Reads a table with `read`. One that is absent is read as if it were there without a field, so that the defaults
+    /// of its fields stand in one place.
     ///
     /// # Errors
-    /// It is no table, or a field of it was refused or is missing.
-    pub fn section<T: FromValue>(&mut self, name: &'static str) -> Result<T, Reported> {
-        let value = self.value(name).unwrap_or_else(|| Value::absent(self.report, self.place_of(name)));
-        T::from_value(&value)
+    /// It is no table, a field of it is unknown, or `read` gave up.
+    pub fn section<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'d>) -> Result<T, Reported>,
+    ) -> Result<T, Reported> {
+        self.value(name).unwrap_or_else(|| Value::absent(self.report, self.place_of(name))).section(read)
+    }
+
+    /// Reads a table with `read`, unless it is absent.
+    ///
+    /// # Errors
+    /// As [`section`](Self::section).
+    pub fn optional_section<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&mut Section<'d>) -> Result<T, Reported>,
+    ) -> Result<Option<T>, Reported> {
+        self.optional_with(name, |value| value.section(read))
+    }
+
+    /// Reads a list of tables, which may be absent, with `read`. Every table is read, also after one was refused.
+    ///
+    /// # Errors
+    /// It is no list of tables, or a table was refused.
+    pub fn sections<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&mut Section<'d>) -> Result<T, Reported>,
+    ) -> Result<Vec<T>, Reported> {
+        self.or_with(name, Vec::new(), |list| list.items(|item| item.section(&mut read)))
+    }
+
+    /// From now on no message shows a value of this section: for a section with a secret in it, as a secret may
+    /// have been written into the wrong field.
+    pub fn conceal(&mut self) {
+        self.concealed = true;
     }
 
     /// Whether the file gives the field.
@@ -121,12 +155,22 @@ impl<'d> Section<'d> {
         self.report.problem(&self.place_of(name), message)
     }
 
-    /// Reports a problem of a field anywhere in the file.
+    /// Where the section stands.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Reports a problem of a field, or a section, anywhere in the file.
     pub fn refuse_at(&self, place: &Place, message: impl Into<String>) -> Reported {
         self.report.problem(place, message)
     }
 
-    /// Reports something that works, yet is hardly meant so.
+    /// Reports that the field called `name` works, yet is hardly meant so.
+    pub fn warn(&self, name: &str, message: impl Into<String>) {
+        self.report.warning(&self.place_of(name), message);
+    }
+
+    /// As [`warn`](Self::warn), for a field anywhere in the file.
     pub fn warn_at(&self, place: &Place, message: impl Into<String>) {
         self.report.warning(place, message);
     }

@@ -74,7 +74,7 @@ fn a_misspelt_field_is_recognised() {
 
 #[test]
 fn columns_count_characters_not_bytes() {
-    let problems = problems("a = { \"ä\" = 1, count = \"é\" }", |root| root.section::<Strict>("a"));
+    let problems = problems("a = { \"ä\" = 1, count = \"é\" }", |root| root.section("a", strict));
     assert_eq!(
         problems,
         [
@@ -101,7 +101,7 @@ fn a_field_given_twice_does_not_hide_other_mistakes() {
 
 #[test]
 fn a_section_given_twice_is_the_only_mistake_reported() {
-    let problems = problems("[a]\ncount = 1\n[a]\n", |root| root.section::<Strict>("a"));
+    let problems = problems("[a]\ncount = 1\n[a]\n", |root| root.section("a", strict));
     assert_eq!(problems, ["f.toml:3:2: `a` is given twice: keep one of them"]);
 }
 
@@ -133,13 +133,13 @@ fn every_item_of_a_list_is_checked() {
 
 #[test]
 fn sections_in_a_list_are_counted_from_zero() {
-    let problems = problems("[[a]]\ncount = 1\n[[a]]\ncount = -1\n", |root| root.list::<Strict>("a"));
+    let problems = problems("[[a]]\ncount = 1\n[[a]]\ncount = -1\n", |root| root.sections("a", strict));
     assert_eq!(problems, ["f.toml:4:9: a[1].count: -1 is too small: 0 to 255"]);
 }
 
 #[test]
 fn a_field_missing_from_a_section_is_placed_at_the_section() {
-    let problems = problems("\n\n[a]\n", |root| root.section::<Strict>("a"));
+    let problems = problems("\n\n[a]\n", |root| root.section("a", strict));
     assert_eq!(problems, ["f.toml:3:1: a.count: missing: add count = 1"]);
 }
 
@@ -150,7 +150,7 @@ fn values_of_the_wrong_kind_are_refused() {
         let a = root.required::<bool>("a");
         let b = root.list::<bool>("b");
         let c = root.required::<u8>("c");
-        let d = root.section::<Strict>("d");
+        let d = root.section("d", strict);
         let e = root.required::<String>("e");
         Ok((a?, b?, c?, d?, e?))
     });
@@ -268,10 +268,10 @@ fn paths_start_at_the_folder_of_the_file() {
 #[test]
 fn a_check_that_compares_fields_names_the_place_of_one() {
     let problems = problems("[a]\ncount = 3\n[[b]]\ncount = 3\n", |root| {
-        let first = root.section::<Strict>("a")?;
-        for other in root.list::<Strict>("b")? {
-            if other.0.value == first.0.value {
-                return Err(root.refuse_at(&other.0.place, "is a.count too"));
+        let first = root.section("a", strict)?;
+        for other in root.sections("b", strict)? {
+            if other.value == first.value {
+                return Err(root.refuse_at(&other.place, "is a.count too"));
             }
         }
         Ok(())
@@ -293,7 +293,7 @@ fn a_warning_does_not_refuse_the_file() {
 fn the_fields_a_reader_knows_are_listed_without_their_indices() {
     let loaded = read_text(FILE.as_ref(), "a = [{ count = 1 }, { count = 2 }]", |root| {
         let _ = root.or("b", true);
-        root.list::<Strict>("a")
+        root.sections("a", strict)
     });
     assert_eq!(Vec::from_iter(loaded.unwrap().fields), ["a", "a[].count", "b"]);
 }
@@ -324,7 +324,7 @@ fn no_message_shows_a_secret_even_where_it_does_not_belong() {
     for text in written {
         let problems = problems(&text, |root| {
             let (key, pair, pairs) =
-                (root.optional::<Key>("key"), root.section::<Pair>("pair"), root.list::<Pair>("pairs"));
+                (root.optional::<Key>("key"), root.section("pair", pair), root.sections("pairs", pair));
             Ok((key?, pair?, pairs?))
         });
         assert!(!problems.is_empty(), "{text} is not refused");
@@ -383,34 +383,20 @@ fn a_key_in_place_of_a_key_files_name_is_recognised() {
     assert_eq!(message(key_file(Path::new("."), SECRET)), "this is a key, not the name of a file that holds one");
 }
 
-/// A section with one required field.
-#[derive(Debug)]
-struct Strict(Located<u8>);
-
-impl FromValue for Strict {
-    const EXAMPLE: &'static str = "{ count = 1 }";
-
-    fn from_value(value: &Value<'_>) -> Result<Self, Reported> {
-        value.section(|section| Ok(Self(section.required("count")?)))
-    }
+/// Reads a section with one required field.
+fn strict(section: &mut Section<'_>) -> Result<Located<u8>, Reported> {
+    section.required("count")
 }
 
-/// A section with a secret in it, or the name of a file that holds it.
-struct Pair;
-
-impl FromValue for Pair {
-    const EXAMPLE: &'static str = "{ key = \"…\" }";
-
-    fn from_value(value: &Value<'_>) -> Result<Self, Reported> {
-        value.secret_section(|section| {
-            let since = section.optional::<UnixNanos>("since");
-            let (key, file) = (section.optional::<Key>("key"), section.optional_with("file", Value::key_file));
-            since?;
-            key?;
-            file?;
-            Ok(Self)
-        })
-    }
+/// Reads a section with a secret in it, or the name of a file that holds it.
+fn pair(section: &mut Section<'_>) -> Result<(), Reported> {
+    section.conceal();
+    let since = section.optional::<UnixNanos>("since");
+    let (key, file) = (section.optional::<Key>("key"), section.optional_with("file", Value::key_file));
+    since?;
+    key?;
+    file?;
+    Ok(())
 }
 
 fn problems<T>(text: &str, read: impl FnOnce(&mut Section<'_>) -> Result<T, Reported>) -> Vec<String> {

@@ -148,15 +148,6 @@ impl<'d> Value<'d> {
         Section::new(self.report, self.place.clone(), self.table()?, self.concealed).read(read)
     }
 
-    /// As [`section`](Self::section), for a table that holds a secret: no message shows any of its values, because a
-    /// secret may have been written into the wrong field.
-    ///
-    /// # Errors
-    /// As [`section`](Self::section).
-    pub fn secret_section<T>(&self, read: impl FnOnce(&mut Section<'d>) -> Result<T, Reported>) -> Result<T, Reported> {
-        Section::new(self.report, self.place.clone(), self.table()?, true).read(read)
-    }
-
     /// The value as a list whose items `read` reads: every item, also after one was refused.
     ///
     /// # Errors

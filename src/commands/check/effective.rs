@@ -1,0 +1,143 @@
+//! The configuration as it was understood, for programs: the file's own names, with every default filled in.
+
+use std::fmt::Display;
+
+use photongate_pipeline::limits::LimitSettings;
+use photongate_pipeline::{ControlPolicy, NextHop, Role, SourcePort, UnknownDestination};
+use serde_json::{Value, json};
+
+use crate::config::{DestinationLimit, FilterConfig, PeerConfig, PortConfig, WireGuardConfig};
+
+/// The configuration without its secrets. Durations are text, like `259200s`.
+pub(super) fn to_json(config: &FilterConfig) -> Value {
+    let FilterConfig { isd_as, lf, keys, ports, workers, memory, dpdk, duplicates, limits, .. } = config;
+    let FilterConfig { best_effort, wireguard, inbound, outbound, peers, .. } = config;
+    json!({
+        "isd_as": isd_as.to_string(),
+        "lf": {
+            "port": lf.port,
+            "drkey_protocol": lf.protocol.0,
+            "source_port": match lf.source_port {
+                SourcePort::Fixed => "fixed",
+                SourcePort::Flow => "flow",
+            },
+            "public_address": texts(lf.public_v4).chain(texts(lf.public_v6)).collect::<Vec<_>>(),
+        },
+        "keys": {
+            "epoch": keys.times.epoch.to_string(),
+            "prefetch": keys.times.prefetch.to_string(),
+            "grace": keys.times.grace.to_string(),
+            "time_threshold": keys.times.time_threshold.to_string(),
+            "max_peers": keys.max_peers,
+        },
+        "ports": ports.iter().map(|port| port_json(port, ports)).collect::<Vec<_>>(),
+        "workers": {
+            "count": workers.count,
+            "cores": workers.cores,
+            "burst": workers.burst,
+            "adaptive_polling": workers.adaptive_polling,
+            "crypto": workers.crypto.name(),
+        },
+        "memory": { "hugepages": memory.hugepages, "mib": memory.mib, "buffers": memory.buffers },
+        "dpdk": { "name": dpdk.name, "arguments": dpdk.arguments },
+        "duplicates": match duplicates {
+            Some(duplicates) => json!({
+                "enabled": true,
+                "packets_per_second": duplicates.packets_per_second,
+                "false_positive_rate": duplicates.false_positive_rate,
+                "memory_limit_mib": duplicates.memory_limit_mib,
+            }),
+            None => json!({ "enabled": false }),
+        },
+        "limits": {
+            "overall": limit(&limits.overall),
+            "authenticated": limit(&limits.authenticated),
+            "peer": limit(&limits.peer),
+            "destinations": limits.destinations.iter().map(destination).collect::<Vec<_>>(),
+            "icmp_errors": limit(&limits.icmp_errors),
+        },
+        "best_effort": {
+            "enabled": best_effort.is_some(),
+            "limit": best_effort.as_ref().map(|best_effort| limit(&best_effort.limit)),
+        },
+        "wireguard": wireguard.as_ref().map(wireguard_json),
+        "inbound": { "next_hop": inbound.next_hop.map(next_hop) },
+        "outbound": {
+            "next_hop": outbound.next_hop.map(next_hop),
+            "unknown_destination": match outbound.unknown_destination {
+                UnknownDestination::Forward => "forward",
+                UnknownDestination::Drop => "drop",
+            },
+            "fragments": if outbound.reassemble { "reassemble" } else { "drop" },
+            "clamp_mss": outbound.clamp_mss,
+        },
+        "peers": peers.iter().map(peer).collect::<Vec<_>>(),
+    })
+}
+
+fn port_json(port: &PortConfig, ports: &[PortConfig]) -> Value {
+    json!({
+        "name": port.name,
+        "device": port.device.arguments(),
+        "role": match port.role {
+            Role::Inside => "inside",
+            Role::Outside => "outside",
+            Role::Auto => "auto",
+        },
+        "forward_to": ports[port.forward_to].name,
+        "mtu": port.mtu,
+        "next_hop": next_hop(port.next_hop),
+        "control": match port.control {
+            ControlPolicy::Kernel => "kernel",
+            ControlPolicy::Forward => "forward",
+            ControlPolicy::Drop => "drop",
+        },
+        "exception": port.exception,
+        "addresses": texts(&port.addresses).collect::<Vec<_>>(),
+        "checksum_offload": port.checksum_offload,
+    })
+}
+
+fn peer(peer: &PeerConfig) -> Value {
+    json!({
+        "isd_as": peer.isd_as.to_string(),
+        "drkey_protocol": peer.protocol.0,
+        "prefixes": texts(&peer.prefixes).collect::<Vec<_>>(),
+        "limit": peer.limit.as_ref().map(limit),
+        "best_effort": if peer.refuse_best_effort { "drop" } else { "allow" },
+    })
+}
+
+fn destination(destination: &DestinationLimit) -> Value {
+    json!({ "prefix": destination.prefix.to_string(), "limit": limit(&destination.limit) })
+}
+
+fn wireguard_json(wireguard: &WireGuardConfig) -> Value {
+    json!({ "port": wireguard.port, "handshake": limit(&wireguard.handshake), "data": limit(&wireguard.data) })
+}
+
+/// Bursts are filled in where there is a rate; without any rate it is null.
+fn limit(settings: &LimitSettings) -> Value {
+    let mut object = json!({});
+    if let (Some(bits), Some(rate)) = (settings.bits_per_second, settings.bytes()) {
+        object["bits_per_second"] = bits.into();
+        object["burst_bytes"] = rate.burst.into();
+    }
+    if let Some(rate) = settings.packets() {
+        object["packets_per_second"] = rate.tokens.into();
+        object["burst_packets"] = rate.burst.into();
+    }
+    if object.as_object().is_some_and(|object| object.is_empty()) { Value::Null } else { object }
+}
+
+fn next_hop(next_hop: NextHop) -> String {
+    match next_hop {
+        NextHop::Keep => "keep".to_owned(),
+        NextHop::Swap => "swap".to_owned(),
+        NextHop::Address(address) => address.to_string(),
+    }
+}
+
+fn texts<T: Display>(items: impl IntoIterator<Item = T>) -> impl Iterator<Item = String> {
+    items.into_iter().map(|item| item.to_string())
+}
