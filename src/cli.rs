@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{check, completions};
+use crate::commands::{check, completions, verify};
 use crate::failure::Failure;
 
 /// Parses the arguments and runs the command they name.
@@ -25,6 +25,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
     }
 }
 
@@ -47,6 +48,7 @@ struct Cli {
 enum Command {
     Check(check::Arguments),
     Completions(completions::Arguments),
+    Verify(verify::Arguments),
 }
 
 const AFTER_HELP: &str = "\

@@ -6,8 +6,12 @@ mod cli;
 mod commands;
 mod config;
 mod failure;
+mod glance;
 mod output;
+mod packet_line;
 mod settings;
+mod verify;
+mod whole_file;
 
 use std::process::ExitCode;
 
