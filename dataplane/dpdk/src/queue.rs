@@ -29,6 +29,16 @@ impl RxQueue {
         })
     }
 
+    /// As [`RxQueue::receive`], but at most `most` packets, for bursts that are to stay shorter than their capacity.
+    #[inline]
+    pub fn receive_at_most<const N: usize>(&mut self, burst: &mut Burst<N>, most: usize) -> usize {
+        burst.extend_with(|slots, count| {
+            let count = count.min(u16::try_from(most).unwrap_or(u16::MAX));
+            // SAFETY: as in `receive`, for a smaller count.
+            unsafe { sys::pg_rx_burst(self.device.id(), self.index, slots, count) }
+        })
+    }
+
     /// The port it belongs to, as [`crate::Port::id`] has it.
     pub fn port(&self) -> u16 {
         self.device.id()
