@@ -1,3 +1,38 @@
-//! The filter's worker: ports, lcores, the key dictionary; joins the pipeline to DPDK.
+//! The filter: DPDK's ports and cores around the pipeline, and the keys that it looks up.
+//!
+//! [`Filter::start`] makes the ports ready, publishes the keys and launches one [`Worker`] per core. A worker takes bursts from its
+//! queues, has the pipeline judge them, and sends each packet where it belongs. Workers share with the rest of the
+//! process only the dictionary, the settings and counters, all of which they read or write without waiting.
 
 #![forbid(unsafe_code)]
+
+mod cores;
+mod counters;
+mod dictionary;
+mod egress;
+mod error;
+mod exception;
+mod filter;
+mod handoff;
+mod idle;
+mod keys;
+mod links;
+mod log;
+mod options;
+mod ports;
+mod reassembly;
+mod report;
+mod run;
+mod telemetry;
+mod worker;
+
+pub use counters::WorkerCounters;
+pub use dictionary::{Dictionary, DictionaryReader, DictionaryWriter};
+pub use egress::{Egress, Path};
+pub use error::StartError;
+pub use filter::{Filter, Running};
+pub use handoff::Handoff;
+pub use options::{Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions};
+pub use reassembly::Reassembly;
+pub use report::{FragmentReport, Observer, PeerReport, PortReport, Report, WorkerReport};
+pub use worker::{ExceptionLinks, Outlet, PortLinks, Timebase, Worker, WorkerParts};

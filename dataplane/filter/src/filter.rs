@@ -1,0 +1,260 @@
+//! The filter as a whole: started, watched, and stopped.
+
+use crate::cores;
+use crate::dictionary::Dictionary;
+use crate::error::StartError;
+use crate::idle::Idle;
+use crate::keys::{KeyThread, Schedule};
+use crate::links;
+use crate::options::{FilterOptions, MemoryOptions, PeerOptions};
+use crate::ports::{self, OpenPort, Pools};
+use crate::report::Observer;
+use crate::run::{StopSignal, run};
+use crate::telemetry;
+use crate::worker::{Timebase, Worker, WorkerParts};
+use arc_swap::ArcSwap;
+use photongate_dpdk::eal::{EalConfig, Memory};
+use photongate_dpdk::lcore::{self, WorkerPanic};
+use photongate_dpdk::{Eal, Port};
+use photongate_pipeline::duplicates::{DuplicateFilter, Sizing};
+use photongate_pipeline::limits::Limit;
+use photongate_pipeline::timestamps::TimestampIssuer;
+use photongate_pipeline::{Parts, PeerState, Pipeline};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+
+/// A filter that runs. Dropping it stops it.
+pub struct Running {
+    workers: Vec<lcore::Worker<()>>,
+    stop: Arc<StopSignal>,
+    keys: Option<KeyThread>,
+    observer: Arc<Observer>,
+    /// Kept as long as workers poll them.
+    _exceptions: Vec<Port>,
+}
+
+/// Starts filters.
+pub struct Filter;
+
+impl Filter {
+    /// Starts a filter: when this returns, its workers poll. DPDK can be set up once, so a process has one filter.
+    ///
+    /// The calling thread, and those it starts afterwards, may then run on processors that no worker has.
+    ///
+    /// # Errors
+    /// [`StartError`]. Whatever was started is stopped then.
+    pub fn start(options: FilterOptions) -> Result<Running, StartError> {
+        if options.workers.count == 0 {
+            return Err(StartError::Options("a filter needs at least one worker"));
+        }
+        if options.ports.is_empty() || options.ports.len() != options.settings.ports.len() {
+            return Err(StartError::Options("a filter needs a device for each port, and at least one"));
+        }
+        let eal = Eal::init(environment(&options)?)?;
+        Self::start_in(eal, options)
+    }
+
+    /// As [`Filter::start`], in an environment that has a worker lcore for each worker.
+    ///
+    /// # Errors
+    /// [`StartError`]. Whatever was started is stopped then.
+    pub fn start_in(eal: Eal, mut options: FilterOptions) -> Result<Running, StartError> {
+        let workers = options.workers.count;
+        let mut open = ports::open(eal, &options)?;
+        let pools = Pools::create(eal, &open, &options)?;
+        let mut settings = options.settings.clone();
+        let queues = ports::start(&mut open, &options, &pools, &mut settings)?;
+
+        let peers = std::mem::take(&mut options.peers);
+        let capacity = options.max_peers.max(peers.len() as u32).max(1);
+        let (dictionary, writer) = Dictionary::create(eal, capacity, workers as u32)?;
+        let timebase = Timebase::start();
+        let peers = peer_states(peers, workers, &timebase);
+        let states = peers.iter().map(|(state, _)| Arc::clone(state)).collect();
+        let keys = KeyThread::start(Schedule::new(peers), writer);
+        let keys = keys.map_err(|source| StartError::System { what: "the key thread cannot be started", source })?;
+
+        let links = links::between(eal, &open, queues, &settings, workers)?;
+        let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let (mut ports, mut exceptions) = (Vec::new(), Vec::new());
+        for OpenPort { name, port, exception, .. } in open {
+            ports.push((name, port));
+            exceptions.extend(exception);
+        }
+        let mut running = Running {
+            workers: Vec::new(),
+            stop: Arc::new(StopSignal::new(workers)),
+            keys: Some(keys),
+            observer: Arc::new(Observer { workers: Vec::new(), ports: Vec::new(), peers: states }),
+            _exceptions: exceptions,
+        };
+        let (ready, has_begun) = channel();
+        for ((index, links), lcore) in links.into_iter().enumerate().zip(eal.workers()) {
+            let pool = pools.near(Some(lcore.socket()));
+            let plan = Plan {
+                index,
+                workers,
+                sizing: options.duplicates.clone(),
+                seed: random_seed()?,
+                backend: options.workers.backend,
+                dictionary: dictionary.reader()?,
+                reassembly: links::reassembly(eal, &settings.load(), &options, pool)?,
+                links,
+                settings: Arc::clone(&settings),
+                pool,
+                burst: options.workers.burst,
+                timebase,
+            };
+            let idle = Idle::new(options.workers.adaptive_polling);
+            let (stop, ready) = (Arc::clone(&running.stop), ready.clone());
+            running.workers.push(eal.launch(lcore, move || {
+                let mut worker = plan.build();
+                let counters = (Arc::clone(worker.pipeline().counters()), Arc::clone(worker.counters()));
+                // Whoever started this has given up if it is not listening.
+                let _ = ready.send((index, counters));
+                drop(ready);
+                run(&mut worker, idle, &stop);
+            })?);
+        }
+        if running.workers.len() < workers {
+            return Err(StartError::Options("the environment has fewer lcores than the filter has workers"));
+        }
+        drop(ready);
+        let mut counters: Vec<_> = has_begun.iter().collect();
+        if let Some(panic) = running.failure() {
+            return Err(panic.into());
+        }
+        counters.sort_by_key(|(index, _)| *index);
+        let workers = counters.into_iter().map(|(_, counters)| counters).collect();
+        let peers = running.observer.peers.clone();
+        running.observer = Arc::new(Observer { workers, ports, peers });
+        if options.dpdk.telemetry
+            && let Err(error) = telemetry::register(eal, &running.observer)
+        {
+            tracing::warn!("{error}: counters are not on DPDK's telemetry socket");
+        }
+        Ok(running)
+    }
+}
+
+impl Running {
+    /// Where the counters are.
+    pub fn observer(&self) -> &Arc<Observer> {
+        &self.observer
+    }
+
+    /// A worker's panic, if there was one. The filter is then to be stopped: part of the traffic goes nowhere.
+    pub fn failure(&mut self) -> Option<WorkerPanic> {
+        let ended = self.workers.iter().position(lcore::Worker::is_finished)?;
+        self.workers.swap_remove(ended).join().err()
+    }
+
+    /// Whether the thread that renews keys runs, as it should.
+    pub fn renews_keys(&self) -> bool {
+        self.keys.as_ref().is_some_and(KeyThread::is_running)
+    }
+
+    /// Stops: what has arrived is judged and sent, then the workers end. The final counters are with the observer.
+    ///
+    /// # Errors
+    /// The first worker's panic, if there was one.
+    pub fn stop(mut self) -> Result<Arc<Observer>, WorkerPanic> {
+        self.halt()?;
+        Ok(Arc::clone(&self.observer))
+    }
+
+    fn halt(&mut self) -> Result<(), WorkerPanic> {
+        self.stop.request();
+        let mut result = Ok(());
+        for worker in self.workers.drain(..) {
+            result = result.and(worker.join());
+        }
+        // After the workers, so that no key runs out while they drain.
+        self.keys = None;
+        result
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(panic) = self.halt() {
+            tracing::error!("{panic}");
+        }
+    }
+}
+
+/// What a worker is made of, on its way to the lcore where it is put together, so that its memory is near.
+struct Plan {
+    index: usize,
+    workers: usize,
+    sizing: Option<Sizing>,
+    seed: [u64; 2],
+    backend: &'static dyn photongate_crypto::Backend,
+    dictionary: crate::dictionary::DictionaryReader,
+    links: links::WorkerLinks,
+    reassembly: Option<crate::reassembly::Reassembly>,
+    settings: Arc<ArcSwap<photongate_pipeline::Settings>>,
+    pool: photongate_dpdk::Mempool,
+    burst: usize,
+    timebase: Timebase,
+}
+
+impl Plan {
+    fn build(self) -> Worker {
+        let settings = self.settings.load_full();
+        let duplicates = self.sizing.as_ref().map(|sizing| {
+            let mut duplicates = DuplicateFilter::new(sizing, self.seed);
+            // What an earlier run accepted is unknown, so nothing sent before this one is.
+            duplicates.refuse_before(self.timebase.unix());
+            duplicates
+        });
+        let issuer = TimestampIssuer::new(self.index, self.workers, settings.times.time_threshold);
+        let pipeline = Pipeline::new(Parts { settings, backend: self.backend, duplicates, issuer, worker: self.index });
+        Worker::new(WorkerParts {
+            ports: self.links.ports,
+            pipeline,
+            dictionary: self.dictionary,
+            settings: self.settings,
+            handoff: self.links.handoff,
+            reassembly: self.reassembly,
+            pool: self.pool,
+            burst: self.burst,
+            timebase: self.timebase,
+        })
+    }
+}
+
+/// DPDK's environment for these options.
+fn environment(options: &FilterOptions) -> Result<EalConfig, StartError> {
+    let MemoryOptions { hugepages, mib, .. } = options.memory;
+    let pci = options.ports.iter().filter_map(|port| match &port.device {
+        crate::options::Device::Pci { arguments, .. } => Some(arguments.clone()),
+        crate::options::Device::Virtual(_) => None,
+    });
+    Ok(EalConfig {
+        worker_cpus: cores::choose(options.workers.count, options.workers.cores.as_deref())?,
+        memory: if hugepages { Memory::Hugepages { mib } } else { Memory::Ordinary { mib } },
+        pci_devices: pci.collect(),
+        telemetry: options.dpdk.telemetry,
+        file_prefix: options.dpdk.name.clone(),
+        log_sink: Box::new(crate::log::dpdk),
+        raw_arguments: options.dpdk.arguments.clone(),
+        ..EalConfig::default()
+    })
+}
+
+fn peer_states(
+    peers: Vec<PeerOptions>,
+    workers: usize,
+    timebase: &Timebase,
+) -> Vec<(Arc<PeerState>, photongate_drkey::Rotation)> {
+    let state = |PeerOptions { key, limit, rotation }| {
+        let limit = Limit::from_settings(&limit, timebase.unix());
+        (Arc::new(PeerState::new(key, limit, workers)), rotation)
+    };
+    peers.into_iter().map(state).collect()
+}
+
+fn random_seed() -> Result<[u64; 2], StartError> {
+    Ok([getrandom::u64().map_err(StartError::Random)?, getrandom::u64().map_err(StartError::Random)?])
+}

@@ -1,0 +1,130 @@
+//! Keys on time: publishes each peer's keys when the filter starts, and anew whenever they change.
+//!
+//! When they change is a function of the time alone ([`Rotation`]); the thread here only keeps the dictionary in step with the
+//! clock. It looks at the clock at least once a second, so that a step of it is noticed.
+
+use crate::dictionary::DictionaryWriter;
+use photongate_drkey::Rotation;
+use photongate_pipeline::{Entry, PeerState};
+use photongate_wire::{Nanos, UnixNanos};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+/// The thread that changes the dictionary. It ends when this is dropped.
+pub(crate) struct KeyThread {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl KeyThread {
+    /// Publishes the keys of the present, and starts the thread that replaces them from now on.
+    ///
+    /// # Errors
+    /// What the operating system says when it refuses the thread.
+    pub(crate) fn start(mut schedule: Schedule, mut dictionary: DictionaryWriter) -> io::Result<Self> {
+        publish(&mut schedule, &mut dictionary);
+        let (stop, stopped) = channel();
+        let thread = std::thread::Builder::new().name("keys".to_owned());
+        let thread = thread.spawn(move || keep_in_step(schedule, dictionary, &stopped))?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Whether the thread runs. It ends by itself only if it panics.
+    pub(crate) fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+impl Drop for KeyThread {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic has been printed, and there is nothing to undo.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// When whose keys change. Knows no clock: the time is handed in.
+pub(crate) struct Schedule {
+    peers: Vec<(Arc<PeerState>, Rotation)>,
+    /// The next change of each peer that has one, soonest first.
+    changes: BinaryHeap<Reverse<(UnixNanos, usize)>>,
+    last: Option<UnixNanos>,
+}
+
+impl Schedule {
+    /// The schedule of these peers.
+    pub(crate) fn new(peers: Vec<(Arc<PeerState>, Rotation)>) -> Self {
+        Self { peers, changes: BinaryHeap::new(), last: None }
+    }
+
+    /// Hands out the entries that are to be in force at `now` and may not be yet: at first, and when the clock was set back, all.
+    pub(crate) fn due(&mut self, now: UnixNanos, mut publish: impl FnMut(Entry)) {
+        if self.last.is_none_or(|last| now < last) {
+            self.changes.clear();
+            self.changes.extend((0..self.peers.len()).map(|index| Reverse((now, index))));
+        }
+        self.last = Some(now);
+        while let Some(Reverse((_, index))) = self.changes.peek().copied().filter(|Reverse((at, _))| *at <= now) {
+            self.changes.pop();
+            let (peer, rotation) = &self.peers[index];
+            publish(Entry { peer: Arc::clone(peer), keys: rotation.key_set(now) });
+            self.changes.extend(rotation.next_change(now).map(|next| Reverse((next, index))));
+        }
+    }
+
+    /// When [`Schedule::due`] has something to hand out next, if the clock just runs on.
+    pub(crate) fn next_change(&self) -> Option<UnixNanos> {
+        self.changes.peek().map(|Reverse((at, _))| *at)
+    }
+}
+
+fn keep_in_step(mut schedule: Schedule, mut dictionary: DictionaryWriter, stopped: &Receiver<()>) {
+    loop {
+        let now = unix_now();
+        let until_change = schedule.next_change().map_or(LONGEST_WAIT, |next| Nanos(next.0.saturating_sub(now.0)));
+        let retired = if dictionary.retired() > 0 { RECLAIM_AFTER } else { LONGEST_WAIT };
+        let wait = until_change.min(LONGEST_WAIT).min(retired);
+        match stopped.recv_timeout(Duration::from_nanos(wait.0)) {
+            Err(RecvTimeoutError::Timeout) => {}
+            Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+        publish(&mut schedule, &mut dictionary);
+        dictionary.reclaim();
+    }
+}
+
+fn publish(schedule: &mut Schedule, dictionary: &mut DictionaryWriter) {
+    let mut published = 0;
+    schedule.due(unix_now(), |entry| {
+        let peer = entry.peer.key;
+        match dictionary.publish(entry) {
+            Ok(_) => published += 1,
+            Err(error) => tracing::error!(%peer, "keys cannot be published: {error}; raise keys.max_peers"),
+        }
+    });
+    if published > 0 {
+        tracing::debug!(peers = published, "keys published");
+    }
+}
+
+/// The present time of day.
+pub(crate) fn unix_now() -> UnixNanos {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// A clock that was set is noticed this fast.
+const LONGEST_WAIT: Nanos = Nanos::from_secs(1);
+
+/// Workers quiesce in microseconds, or at most about a millisecond when they share a processor.
+const RECLAIM_AFTER: Nanos = Nanos::from_millis(10);
+
+#[cfg(test)]
+mod tests;

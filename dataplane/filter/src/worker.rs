@@ -1,0 +1,360 @@
+//! The polling loop of one core: packets in, verdicts, packets out.
+
+use crate::counters::WorkerCounters;
+use crate::dictionary::DictionaryReader;
+use crate::egress::Egress;
+use crate::handoff::Handoff;
+use crate::keys::unix_now;
+use crate::reassembly::Reassembly;
+use arc_swap::ArcSwap;
+use arc_swap::cache::Cache;
+use arrayvec::ArrayVec;
+use photongate_dpdk::ring::Receiver;
+use photongate_dpdk::{Burst, Mbuf, Mempool, RxQueue, TxChecksums};
+use photongate_pipeline::{
+    Action, ChecksumOffload, Clock, Frame, MAX_BURST, Outcome, Pipeline, PortIndex, Probe, Settings, Stage,
+};
+use photongate_wire::UnixNanos;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// One worker: its queues, its pipeline, and what it shares with the others.
+pub struct Worker {
+    ports: Vec<PortLinks>,
+    pipeline: Pipeline,
+    dictionary: DictionaryReader,
+    settings: Cache<Arc<ArcSwap<Settings>>, Arc<Settings>>,
+    handoff: Option<Handoff>,
+    reassembly: Option<Reassembly>,
+    pool: Mempool,
+    burst: usize,
+    timebase: Timebase,
+    counters: Arc<WorkerCounters>,
+    /// Filled anew for each burst.
+    outcomes: Box<[Outcome; MAX_BURST]>,
+    polls: u32,
+}
+
+/// What a worker is made of.
+pub struct WorkerParts {
+    /// Its links to each port, in the order of the settings.
+    pub ports: Vec<PortLinks>,
+    /// What judges packets.
+    pub pipeline: Pipeline,
+    /// The keys.
+    pub dictionary: DictionaryReader,
+    /// What the pipeline is told to do; looked at before each burst.
+    pub settings: Arc<ArcSwap<Settings>>,
+    /// What passes packets on that belong to others; `None` if there are no others.
+    pub handoff: Option<Handoff>,
+    /// What puts outbound fragments together, if they are to be.
+    pub reassembly: Option<Reassembly>,
+    /// Buffers for packets that came in several.
+    pub pool: Mempool,
+    /// Packets taken from a port at a time, at most [`MAX_BURST`].
+    pub burst: usize,
+    /// The clock that rates are measured by, the same for all workers.
+    pub timebase: Timebase,
+}
+
+/// One worker's links to one port.
+pub struct PortLinks {
+    /// Where packets arrive; `None` if the port has fewer queues than there are workers.
+    pub receive: Option<RxQueue>,
+    /// Where packets arrive that another worker received and this one owns.
+    pub inbox: Option<Receiver>,
+    /// The way out.
+    pub transmit: Outlet,
+    /// The kernel's interface that stands for the port.
+    pub exception: Option<ExceptionLinks>,
+}
+
+/// One worker's links to the kernel interface that stands for a port.
+pub struct ExceptionLinks {
+    /// Where the kernel's packets arrive; one worker has it.
+    pub receive: Option<RxQueue>,
+    /// The way to the kernel.
+    pub transmit: Outlet,
+}
+
+/// A way out, for this worker's packets and for those of workers that have none.
+pub struct Outlet {
+    /// This worker's.
+    pub egress: Egress,
+    /// Packets of others' that shall leave this way.
+    pub relay: Option<Receiver>,
+}
+
+/// A moment at which both clocks were read.
+#[derive(Clone, Copy, Debug)]
+pub struct Timebase {
+    unix: UnixNanos,
+    instant: Instant,
+}
+
+impl Worker {
+    /// A worker that has seen no packet.
+    pub fn new(parts: WorkerParts) -> Self {
+        let WorkerParts { ports, pipeline, dictionary, settings, handoff, reassembly, pool, burst, timebase } = parts;
+        Self {
+            counters: Arc::new(WorkerCounters::new(ports.len())),
+            ports,
+            pipeline,
+            dictionary,
+            settings: Cache::new(settings),
+            handoff,
+            reassembly,
+            pool,
+            burst: burst.clamp(1, MAX_BURST),
+            timebase,
+            outcomes: Box::new([Outcome::UNDECIDED; MAX_BURST]),
+            polls: 0,
+        }
+    }
+
+    /// What judges this worker's packets, and counts the verdicts.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// What this worker counts besides verdicts; lives on beside it.
+    pub fn counters(&self) -> &Arc<WorkerCounters> {
+        &self.counters
+    }
+
+    /// Takes a burst from each of its queues, and does with the packets what is to be done. Returns how many there were.
+    #[inline]
+    pub fn poll<P: Probe>(&mut self, probe: &mut P) -> usize {
+        self.poll_from(Sources::All, probe)
+    }
+
+    /// As [`Worker::poll`], from some of the sources.
+    pub(crate) fn poll_from<P: Probe>(&mut self, sources: Sources, probe: &mut P) -> usize {
+        let settings = self.settings.load();
+        if !Arc::ptr_eq(settings, self.pipeline.settings()) {
+            self.pipeline.replace_settings(Arc::clone(settings));
+        }
+        let mut packets = 0;
+        if sources != Sources::Relays {
+            for port in 0..self.ports.len() {
+                packets += self.poll_port(port, sources, probe);
+            }
+        }
+        packets += self.send(sources);
+        if packets > 0 {
+            probe.end_of(Stage::Transmit);
+        }
+        self.dictionary.quiesce();
+        self.polls = self.polls.wrapping_add(1);
+        if self.polls % POLLS_PER_EXPIRY == 0
+            && let Some(reassembly) = &mut self.reassembly
+        {
+            reassembly.expire(&self.counters);
+        }
+        packets
+    }
+
+    /// Holds no key while `rest` runs, so that keys can be replaced meanwhile.
+    pub(crate) fn rest(&mut self, rest: impl FnOnce()) {
+        let _offline = self.dictionary.offline();
+        rest();
+    }
+
+    /// Judges a burst from one port, and what others have handed over from there.
+    fn poll_port<P: Probe>(&mut self, port: usize, sources: Sources, probe: &mut P) -> usize {
+        let Some(links) = self.ports.get_mut(port) else { return 0 };
+        let mut burst = Burst::new();
+        let mut received = 0;
+        if sources == Sources::All
+            && let Some(queue) = &mut links.receive
+        {
+            received = queue.receive_at_most(&mut burst, self.burst);
+        }
+        if received > 0 {
+            for packet in burst.iter() {
+                packet.prefetch();
+            }
+            if let Some(handoff) = &mut self.handoff {
+                let lost = handoff.keep_own(port, &mut burst);
+                self.counters.handoff_lost.add(lost);
+            }
+        }
+        if let Some(inbox) = &mut links.inbox {
+            received += inbox.receive(&mut burst);
+        }
+        if !burst.is_empty() {
+            probe.end_of(Stage::Receive);
+            self.judge(port, &mut burst, probe);
+        }
+        received
+    }
+
+    /// Decides about the packets in `burst`, which arrived at `port`, and sends each on its way.
+    fn judge<P: Probe>(&mut self, port: usize, burst: &mut Burst<MAX_BURST>, probe: &mut P) {
+        if burst.iter().any(|packet| !packet.is_contiguous()) {
+            make_contiguous(burst, self.pool, &self.counters);
+        }
+        let settings = self.pipeline.settings();
+        let Some(port_settings) = settings.ports.get(port) else { return burst.clear() };
+        let forward_to = usize::from(port_settings.forward_to.0);
+        if settings.reassemble
+            && let Some(reassembly) = &mut self.reassembly
+        {
+            reassembly.absorb(burst, port_settings, settings, &self.counters);
+        }
+        let count = burst.len();
+        if count == 0 {
+            return;
+        }
+        let now = self.timebase.now();
+        // A configuration has few ports.
+        let index = PortIndex(port as u8);
+        let mut frames: ArrayVec<Frame<'_>, MAX_BURST> = burst.iter_mut().map(|packet| frame(packet, index)).collect();
+        let outcomes = &mut self.outcomes[..count];
+        self.pipeline.process(&self.dictionary, now, &mut frames, outcomes, probe);
+        let ranges: ArrayVec<Range<usize>, MAX_BURST> = frames.iter().map(Frame::range).collect();
+        drop(frames);
+
+        let mut discarded: Burst<MAX_BURST> = Burst::new();
+        for ((mut packet, range), outcome) in burst.drain().zip(ranges).zip(&*outcomes) {
+            // The range is inside the buffer, as the frame made sure, and the packet is contiguous.
+            let fits = packet.set_data_range(range).is_ok();
+            packet.set_tx_checksums(outcome.udp_checksum.map(tx_checksums));
+            let (action, outlet) = match outcome.action {
+                Action::Forward if fits => (Action::Forward, forward_to),
+                action => (action, port),
+            };
+            let (links, counters) = match (self.ports.get_mut(outlet), self.counters.ports.get(outlet)) {
+                (Some(links), Some(counters)) => (links, counters),
+                _ => continue,
+            };
+            match action {
+                Action::Forward => links.transmit.egress.push(packet, &counters.transmit_lost),
+                Action::Reply => {
+                    self.counters.icmp_replies.add(1);
+                    links.transmit.egress.push(packet, &counters.transmit_lost);
+                }
+                Action::Kernel => match &mut links.exception {
+                    Some(exception) => {
+                        counters.to_kernel.add(1);
+                        exception.transmit.egress.push(packet, &counters.to_kernel_lost);
+                    }
+                    None => {
+                        counters.to_kernel_lost.add(1);
+                        let _ = discarded.push(packet);
+                    }
+                },
+                // There is room for the whole burst.
+                Action::Discard => drop(discarded.push(packet)),
+            }
+        }
+    }
+
+    /// Moves the kernel's packets and those relayed for others, and sends everything that has collected.
+    fn send(&mut self, sources: Sources) -> usize {
+        let mut packets = 0;
+        for (links, counters) in self.ports.iter_mut().zip(&self.counters.ports) {
+            if let Some(exception) = &mut links.exception {
+                if sources == Sources::All
+                    && let Some(queue) = &mut exception.receive
+                {
+                    let mut burst: Burst<MAX_BURST> = Burst::new();
+                    let received = queue.receive(&mut burst);
+                    packets += received;
+                    counters.from_kernel.add(received as u64);
+                    for mut packet in burst.drain() {
+                        packet.set_tx_checksums(None);
+                        links.transmit.egress.push(packet, &counters.transmit_lost);
+                    }
+                }
+                packets += exception.transmit.relay(&counters.to_kernel_lost);
+                exception.transmit.egress.flush(&counters.to_kernel_lost);
+            }
+            packets += links.transmit.relay(&counters.transmit_lost);
+            links.transmit.egress.flush(&counters.transmit_lost);
+        }
+        packets
+    }
+}
+
+/// Where a poll looks for packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sources {
+    /// Ports and other workers.
+    All,
+    /// What other workers have handed over, and what they want sent.
+    Workers,
+    /// What other workers want sent.
+    Relays,
+}
+
+impl Outlet {
+    /// A way out for this worker alone.
+    pub fn new(egress: Egress) -> Self {
+        Self { egress, relay: None }
+    }
+
+    fn relay(&mut self, lost: &crate::counters::Counter) -> usize {
+        let Some(relay) = &mut self.relay else { return 0 };
+        let mut burst: Burst<MAX_BURST> = Burst::new();
+        let received = relay.receive(&mut burst);
+        for packet in burst.drain() {
+            self.egress.push(packet, lost);
+        }
+        received
+    }
+}
+
+impl Timebase {
+    /// Reads both clocks.
+    pub fn start() -> Self {
+        Self { unix: unix_now(), instant: Instant::now() }
+    }
+
+    /// The time of day at the start.
+    pub fn unix(&self) -> UnixNanos {
+        self.unix
+    }
+
+    /// The time.
+    #[inline]
+    pub fn now(&self) -> Clock {
+        let elapsed = u64::try_from(self.instant.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Clock { unix: unix_now(), monotonic: UnixNanos(self.unix.0.saturating_add(elapsed)) }
+    }
+}
+
+#[inline]
+fn frame(packet: &mut Mbuf, port: PortIndex) -> Frame<'_> {
+    let (buffer, Range { start, end }) = packet.buffer_mut();
+    Frame::new(buffer, start, end, port)
+}
+
+/// Copies packets that lie in several buffers into one each. Those that fit none are dropped.
+#[cold]
+fn make_contiguous(burst: &mut Burst<MAX_BURST>, pool: Mempool, counters: &WorkerCounters) {
+    let mut arrived = std::mem::take(burst);
+    for packet in arrived.drain() {
+        match packet.into_contiguous(&pool) {
+            // As many go in as came out.
+            Ok(packet) => drop(burst.push(packet)),
+            Err(_) => counters.unsuitable.add(1),
+        }
+    }
+}
+
+#[inline]
+fn tx_checksums(offload: ChecksumOffload) -> TxChecksums {
+    TxChecksums {
+        ip: false,
+        udp: true,
+        is_ipv6: offload.is_ipv6,
+        // The encapsulation knows at most two VLAN tags, and headers without options.
+        ethernet_length: offload.l2_len as u8,
+        ip_length: offload.l3_len as u16,
+    }
+}
+
+/// Incomplete packets are looked through this rarely: it takes a walk through the table.
+const POLLS_PER_EXPIRY: u32 = 1 << 12;
