@@ -169,7 +169,7 @@ impl Random {
     fn prefix(&mut self, family: &str) -> IpNet {
         let address = match self.any(family) {
             IpAddr::V6(address) => Ipv6Addr::from((address.to_bits() >> 4) | (2 << 124)).into(),
-            ipv4 => ipv4,
+            IpAddr::V4(address) => address.into(),
         };
         let length = if family == "IPv4" { 8 + self.next() % 17 } else { 24 + self.next() % 41 };
         IpNet::new(address, length as u8).unwrap().trunc()

@@ -1,25 +1,27 @@
 //! Duplicate suppression: has a packet with this authentication tag been accepted before?
 //!
-//! A Bloom filter whose bits for one key share a cache line (Putze, Sanders, Singler, "Cache-, Hash- and Space-Efficient
-//! Bloom Filters", 2007), so that a packet costs one memory access however large the filter is. It may take
-//! a fresh packet for a duplicate, as rarely as [`Sizing`] was asked for; it never takes a duplicate for fresh.
+//! A Bloom filter whose bits for one key share a cache line (Putze, Sanders, Singler, "Cache-, Hash- and
+//! Space-Efficient Bloom Filters", 2007), so that a packet costs one memory access however large the filter is. It
+//! may take a fresh packet for a duplicate, as rarely as [`Sizing`] was asked for; it never takes a duplicate for
+//! fresh.
 //!
 //! # Generations
 //! Time is cut into generations of one span each, and a packet belongs to the generation of its own *authenticated*
-//! send time, not of its arrival. A replay carries the same send time, so it is looked for in the one place
-//! where the original was recorded, whenever it arrives. A ring holds as many generations as the acceptance window,
-//! `now ± time_threshold`, can touch.
+//! send time, not of its arrival. A replay carries the same send time, so it is looked for in the one place where the
+//! original was recorded, whenever it arrives. A ring holds as many generations as the acceptance window, `now ±
+//! time_threshold`, can touch.
 //!
 //! # Why nothing is ever cleared
-//! Each block names the generation its bits belong to. A block of an older generation counts as empty, and is emptied by
-//! the first packet of the newer one. So there is no clearing to pay for, to pause for, or to fall behind with when a
-//! worker slept or the clock jumped.
+//! Each block names the generation its bits belong to. A block of an older generation counts as empty, and is emptied
+//! by the first packet of the newer one. So there is no clearing to pay for, to pause for, or to fall behind with
+//! when a worker slept or the clock jumped.
 //!
 //! # Why no replay is missed
-//! A block loses the bits of generation `g` only to a later generation that takes the same place in the ring, `g + K` or
-//! later, and only when a packet of it is recorded. From then on `newest` is at least `g + K`, it never falls, and all of generation `g`
-//! is answered [`Seen::Expired`]. This holds however the clock moves; the clock only decides which send times are acceptable. A
-//! clock that ran ahead for a while and was set right costs nothing, unless packets from that future were accepted.
+//! A block loses the bits of generation `g` only to a later generation that takes the same place in the ring, `g + K`
+//! or later, and only when a packet of it is recorded. From then on `newest` is at least `g + K`, it never falls, and
+//! all of generation `g` is answered [`Seen::Expired`]. This holds however the clock moves; the clock only decides
+//! which send times are acceptable. A clock that ran ahead for a while and was set right costs nothing, unless
+//! packets from that future were accepted.
 
 mod sizing;
 
@@ -228,8 +230,9 @@ fn fold(a: u64, b: u64) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// Spans are a quarter of the threshold, so a window of twice the threshold touches up to nine of them. Shorter spans would save
-/// little memory more and feel bursts of senders whose clocks tick coarsely (LightningFilter's every 100 ms).
+/// Spans are a quarter of the threshold, so a window of twice the threshold touches up to nine of them. Shorter spans
+/// would save little memory more and feel bursts of senders whose clocks tick coarsely (LightningFilter's every 100
+/// ms).
 const GENERATIONS: usize = 9;
 const SPANS_PER_THRESHOLD: u64 = 4;
 

@@ -1,8 +1,8 @@
 //! Rate limits: token buckets over bytes and over packets, shared by all workers.
 //!
 //! A limit is exact however the load is spread, because all workers draw on the same buckets; they meet on one cache
-//! line per limit, without locks. Rates are per second of the clock that is handed in. What a bucket does when that clock
-//! steps is described at [`Bucket`].
+//! line per limit, without locks. Rates are per second of the clock that is handed in. What a bucket does when that
+//! clock steps is described at [`Bucket`].
 
 mod bucket;
 mod destinations;
@@ -30,7 +30,8 @@ impl Limit {
 
     /// What the settings say, with full buckets at `start`.
     ///
-    /// A limit whose settings stay the same across a reload should be kept, not made anew: a new one starts with a whole burst.
+    /// A limit whose settings stay the same across a reload should be kept, not made anew: a new one starts with a
+    /// whole burst.
     pub fn from_settings(settings: &LimitSettings, start: UnixNanos) -> Self {
         let bucket = |rate| Bucket::new(rate, start);
         Self { bytes: settings.bytes().map(bucket), packets: settings.packets().map(bucket) }

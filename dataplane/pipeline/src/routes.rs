@@ -5,17 +5,22 @@
 //! derivation folds such addresses too: one host must not have two routes. A shorter IPv6 prefix such as `::/0`
 //! therefore never matches a mapped address.
 
+mod ranges;
+
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use prefix_trie::PrefixMap;
+use ipnet::{IpNet, Ipv4Net};
+
+use ranges::{Block, Ranges};
 
 /// An immutable table from prefixes to small values. Built once per configuration, then shared by all workers.
 #[derive(Clone)]
 pub struct RouteTable<T> {
-    ipv4: PrefixMap<Ipv4Net, T>,
-    ipv6: PrefixMap<Ipv6Net, T>,
+    ipv4: Ranges<u32, T>,
+    ipv6: Ranges<u128, T>,
+    len: usize,
 }
 
 impl<T: Copy> RouteTable<T> {
@@ -24,54 +29,63 @@ impl<T: Copy> RouteTable<T> {
     /// # Errors
     /// Every prefix that occurs twice, and every prefix with bits set behind its length, all in one error.
     pub fn new(routes: impl IntoIterator<Item = (IpNet, T)>) -> Result<Self, InvalidRoutes> {
-        let mut table = Self { ipv4: PrefixMap::new(), ipv6: PrefixMap::new() };
+        let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
+        let mut known = BTreeSet::new();
         let mut problems = Vec::new();
         for (prefix, value) in routes {
+            let folded = fold(prefix);
             if prefix.trunc() != prefix {
                 problems.push(InvalidRoute::HostBits(prefix));
-            } else if table.insert(prefix, value).is_some() {
+            } else if !known.insert(folded) {
                 problems.push(InvalidRoute::Duplicate(prefix));
             }
+            match folded {
+                IpNet::V4(net) => {
+                    let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+                    ipv4.push(Block { first, last, value });
+                }
+                IpNet::V6(net) => {
+                    let (first, last) = (net.network().to_bits(), net.broadcast().to_bits());
+                    ipv6.push(Block { first, last, value });
+                }
+            }
         }
-        if problems.is_empty() { Ok(table) } else { Err(InvalidRoutes(problems)) }
+        if !problems.is_empty() {
+            return Err(InvalidRoutes(problems));
+        }
+        Ok(Self { len: known.len(), ipv4: Ranges::new(ipv4), ipv6: Ranges::new(ipv6) })
     }
 
     /// The value of the longest prefix that contains `destination`. Does not allocate.
     pub fn look_up(&self, destination: IpAddr) -> Option<T> {
         match destination.to_canonical() {
-            IpAddr::V4(address) => self.ipv4.get_lpm(&address.into()).map(|(_, value)| *value),
-            IpAddr::V6(address) => self.ipv6.get_lpm(&address.into()).map(|(_, value)| *value),
+            IpAddr::V4(address) => self.ipv4.look_up(address.to_bits()),
+            IpAddr::V6(address) => self.ipv6.look_up(address.to_bits()),
         }
     }
+}
 
+impl<T> RouteTable<T> {
     /// How many prefixes there are.
     pub fn len(&self) -> usize {
-        self.ipv4.len() + self.ipv6.len()
+        self.len
     }
 
     /// Whether nothing is routed.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// What the prefix stood for before.
-    fn insert(&mut self, prefix: IpNet, value: T) -> Option<T> {
-        match fold(prefix) {
-            IpNet::V4(prefix) => self.ipv4.insert(prefix, value),
-            IpNet::V6(prefix) => self.ipv6.insert(prefix, value),
-        }
+        self.len == 0
     }
 }
 
 impl<T> Default for RouteTable<T> {
     fn default() -> Self {
-        Self { ipv4: PrefixMap::default(), ipv6: PrefixMap::default() }
+        Self { ipv4: Ranges::default(), ipv6: Ranges::default(), len: 0 }
     }
 }
 
 impl<T> fmt::Debug for RouteTable<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RouteTable({} IPv4 and {} IPv6 prefixes)", self.ipv4.iter().count(), self.ipv6.iter().count())
+        write!(f, "RouteTable({} prefixes)", self.len)
     }
 }
 

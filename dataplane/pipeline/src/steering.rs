@@ -1,12 +1,13 @@
 //! Which worker owns a packet: receive-side scaling over authenticated fields only.
 //!
-//! Each worker has its own duplicate filter, so all copies of a packet must reach the same worker. A packet is therefore
-//! steered by what its authentication tag covers, the host addresses that enter the key derivation, and never by UDP
-//! ports, which an attacker can rewrite: a replay with another port would land on a worker that has not seen it.
+//! Each worker has its own duplicate filter, so all copies of a packet must reach the same worker. A packet is
+//! therefore steered by what its authentication tag covers, the host addresses that enter the key derivation, and
+//! never by UDP ports, which an attacker can rewrite: a replay with another port would land on a worker that has not
+//! seen it.
 //!
 //! The hash is Toeplitz with an indirection table, exactly as NICs compute it (Microsoft, "RSS Hashing Functions",
-//! `NdisHashFunctionToeplitz`; DPDK, `rte_softrss` of `rte_thash.h`), so that a packet steered in software and one steered by a NIC
-//! programmed with [`KEY`] and [`Steering::reta`] meet the same worker.
+//! `NdisHashFunctionToeplitz`; DPDK, `rte_softrss` of `rte_thash.h`), so that a packet steered in software and one
+//! steered by a NIC programmed with [`KEY`] and [`Steering::reta`] meet the same worker.
 //!
 //! Addresses are folded first, as the key derivation does: a pair of IPv4-mapped IPv6 addresses hashes like the IPv4
 //! pair, because both forms of one packet verify under the same key. A NIC does not know this; packets that carry
@@ -17,8 +18,8 @@ use std::net::{IpAddr, Ipv6Addr};
 /// The Toeplitz key: that of Microsoft's verification suite, so that what is published there tests what runs here.
 ///
 /// The other common choice, `6d5a` repeated, makes the hash symmetric in source and destination, which nothing here
-/// needs: what a worker remembers (duplicates, timestamps) is about one direction. It has a price: only the exclusive or
-/// of the two addresses' 16-bit halves counts, so that two sites whose hosts talk in pairs (10.1.0.7 with
+/// needs: what a worker remembers (duplicates, timestamps) is about one direction. It has a price: only the exclusive
+/// or of the two addresses' 16-bit halves counts, so that two sites whose hosts talk in pairs (10.1.0.7 with
 /// 10.2.0.7, 10.1.0.8 with 10.2.0.8) would load a single worker.
 ///
 /// A NIC that wants a longer key (52 bytes are usual) gets this one with anything behind it: the hash of two IPv6
@@ -31,8 +32,8 @@ pub const KEY: [u8; 40] = [
 
 /// Entries of the indirection table.
 ///
-/// A NIC with a larger table gets [`Steering::reta`] repeated; one with a smaller table agrees only if the number of workers divides
-/// its size.
+/// A NIC with a larger table gets [`Steering::reta`] repeated; one with a smaller table agrees only if the number of
+/// workers divides its size.
 pub const RETA_LEN: usize = 128;
 
 /// What the hash covers.

@@ -4,8 +4,8 @@
 //! have one authentication tag, and the second is refused as a replay. Each worker therefore takes its own residue
 //! class: of `w` workers, worker `i` issues only nanoseconds `n` with `n mod w = i`, each greater than its last.
 //!
-//! A worker can issue one timestamp every `w` nanoseconds before it runs ahead of the clock: with 64 workers, 15 million
-//! packets a second each. What a burst runs ahead, the clock catches up with before the next.
+//! A worker can issue one timestamp every `w` nanoseconds before it runs ahead of the clock: with 64 workers, 15
+//! million packets a second each. What a burst runs ahead, the clock catches up with before the next.
 
 use photongate_wire::{Nanos, UnixNanos};
 
@@ -51,7 +51,8 @@ impl TimestampIssuer {
     /// by more than two time thresholds.
     ///
     /// It leads `now` by less than `workers` nanoseconds, unless packets came faster than one per `workers`
-    /// nanoseconds or the clock stepped back; it never leads by more than two time thresholds and `workers` nanoseconds.
+    /// nanoseconds or the clock stepped back; it never leads by more than two time thresholds and `workers`
+    /// nanoseconds.
     pub fn issue(&mut self, now: UnixNanos) -> UnixNanos {
         let value = self.first_from(now);
         self.next = value.saturating_add(self.workers);

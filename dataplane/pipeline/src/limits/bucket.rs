@@ -27,21 +27,23 @@ impl Rate {
     }
 }
 
-/// A token bucket that any number of workers draw on: the generic cell rate algorithm, virtual scheduling (ITU-T I.371,
-/// annex A).
+/// A token bucket that any number of workers draw on: the generic cell rate algorithm, virtual scheduling (ITU-T
+/// I.371, annex A).
 ///
-/// The word holds the theoretical arrival time: when the bucket is full again. Its unit is the time one token
-/// takes, counted since the Unix epoch and modulo 2⁶⁴. In that unit amounts are whole numbers, so nothing is rounded but the
+/// The word holds the theoretical arrival time: when the bucket is full again. Its unit is the time one token takes,
+/// counted since the Unix epoch and modulo 2⁶⁴. In that unit amounts are whole numbers, so nothing is rounded but the
 /// present, and that by less than a token however high the rate is; and a refund is a subtraction.
 ///
 /// # The clock
 /// Workers may disagree about the time, and the clock may step:
 /// - Back by up to one second, tokens are withheld until the clock has caught up; none are created.
-/// - Back by more, the bucket is taken to be empty at the new time, and one amount that comes along is refused. Without this, an hour's step would
-///   block traffic for an hour. Each such step may yield one burst more than the rate allows.
+/// - Back by more, the bucket is taken to be empty at the new time, and one amount that comes along is refused.
+///   Without this, an hour's step would block traffic for an hour. Each such step may yield one burst more than the
+///   rate allows.
 /// - Forward, the bucket fills as if the time had passed.
 ///
-/// A bucket that nobody uses while 2⁶³ tokens flow in (at 100 Gbit/s: 23 years) is treated like one after a step back.
+/// A bucket that nobody uses while 2⁶³ tokens flow in (at 100 Gbit/s: 23 years) is treated like one after a step
+/// back.
 #[derive(Debug)]
 pub struct Bucket {
     full_at: AtomicU64,
@@ -148,8 +150,8 @@ enum Spent {
     ClockStepped,
 }
 
-/// The tokens that flow in a nanosecond as `mantissa / 2^shift`, the mantissa of 64 significant bits: the rate is met to
-/// within 2⁻⁶³ of itself.
+/// The tokens that flow in a nanosecond as `mantissa / 2^shift`, the mantissa of 64 significant bits: the rate is met
+/// to within 2⁻⁶³ of itself.
 fn fixed_point(rate: Rate) -> (u64, u32) {
     assert!(rate.per > Nanos(0), "a rate needs a span of time");
     if rate.tokens == 0 {

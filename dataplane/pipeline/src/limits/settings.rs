@@ -12,8 +12,8 @@ pub struct LimitSettings {
     /// Bytes that may pass at once after a pause. By default what a tenth of a second allows, but at least one jumbo
     /// frame (9,216 bytes).
     pub burst_bytes: Option<u64>,
-    /// Packets that may pass at once after a pause. By default what a tenth of a second allows, but at least 32, a burst of
-    /// the packet path.
+    /// Packets that may pass at once after a pause. By default what a tenth of a second allows, but at least 32, a
+    /// burst of the packet path.
     pub burst_packets: Option<u64>,
 }
 

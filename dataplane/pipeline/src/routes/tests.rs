@@ -29,6 +29,24 @@ fn mapped_addresses_and_prefixes_are_ipv4() {
 }
 
 #[test]
+fn prefixes_at_both_ends_of_the_address_space_end_where_it_ends() {
+    let table = table(&["255.0.0.0/8", "255.255.255.255/32", "0.0.0.0/32", "ff00::/8", "::/0"]);
+    for (destination, index) in [
+        ("254.255.255.255", None),
+        ("255.0.0.0", Some(0)),
+        ("255.255.255.254", Some(0)),
+        ("255.255.255.255", Some(1)),
+        ("0.0.0.0", Some(2)),
+        ("0.0.0.1", None),
+        ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Some(3)),
+        ("fe00::", Some(4)),
+        ("::", Some(4)),
+    ] {
+        assert_eq!(table.look_up(destination.parse().unwrap()), index, "{destination}");
+    }
+}
+
+#[test]
 fn all_bad_prefixes_are_reported_at_once() {
     let routes = ["10.0.0.0/8", "10.0.0.1/24", "10.0.0.0/8", "fd00::1/64", "::ffff:10.0.0.0/104", "fd00::/64"];
     let error = RouteTable::new(routes.iter().map(|route| (prefix(route), ()))).unwrap_err();
@@ -42,7 +60,8 @@ fn all_bad_prefixes_are_reported_at_once() {
         ])
     );
     assert!(error.to_string().starts_with(
-        "10.0.0.1/24 has bits set behind its prefix length: the network is 10.0.0.0/24; prefix 10.0.0.0/8 is given twice; "
+        "10.0.0.1/24 has bits set behind its prefix length: the network is 10.0.0.0/24; \
+         prefix 10.0.0.0/8 is given twice; "
     ));
 }
 

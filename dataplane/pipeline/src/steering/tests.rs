@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Source, destination, and hash of the verification suite in Microsoft's "Verifying the RSS Hash Calculation", the columns without
-/// ports. DPDK checks `rte_softrss` against the same.
+/// Source, destination, and hash of the verification suite in Microsoft's "Verifying the RSS Hash Calculation", the
+/// columns without ports. DPDK checks `rte_softrss` against the same.
 const VERIFICATION: [(&str, &str, u32); 8] = [
     ("66.9.149.187", "161.142.100.80", 0x323e_8fc2),
     ("199.92.111.2", "65.69.140.83", 0xd718_262a),
@@ -91,7 +91,11 @@ proptest! {
     }
 
     #[test]
-    fn both_forms_of_an_ipv4_packet_meet_the_same_worker(source: [u8; 4], destination: [u8; 4], workers in 1..64_usize) {
+    fn both_forms_of_an_ipv4_packet_meet_the_same_worker(
+        source: [u8; 4],
+        destination: [u8; 4],
+        workers in 1..64_usize,
+    ) {
         let mapped = |address: [u8; 4]| as_ipv6(address.into()).into();
         let steering = Steering::new(workers, Over::Both);
         let owner = steering.owner(source.into(), destination.into());

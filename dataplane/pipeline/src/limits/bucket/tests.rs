@@ -161,7 +161,8 @@ proptest! {
     }
 }
 
-/// The same algorithm in whole numbers of (tokens times `per`), in which nothing is rounded. It is told what was decided.
+/// The same algorithm in whole numbers of (tokens times `per`), in which nothing is rounded. It is told what was
+/// decided.
 struct Exact {
     rate: Rate,
     full_at: i128,
