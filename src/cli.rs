@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands::{check, completions, verify};
+#[cfg(feature = "dataplane")]
+use crate::commands::filter;
 use crate::failure::Failure;
 
 /// Parses the arguments and runs the command they name.
@@ -25,6 +27,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        #[cfg(feature = "dataplane")]
+        Command::Filter(arguments) => filter::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     }
 }
@@ -48,6 +52,8 @@ struct Cli {
 enum Command {
     Check(check::Arguments),
     Completions(completions::Arguments),
+    #[cfg(feature = "dataplane")]
+    Filter(filter::Arguments),
     Verify(verify::Arguments),
 }
 

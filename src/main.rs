@@ -7,6 +7,8 @@ mod commands;
 mod config;
 mod failure;
 mod glance;
+#[cfg(feature = "dataplane")]
+mod logging;
 mod output;
 mod packet_line;
 mod settings;

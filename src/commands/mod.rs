@@ -2,4 +2,6 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+#[cfg(feature = "dataplane")]
+pub(crate) mod filter;
 pub(crate) mod verify;

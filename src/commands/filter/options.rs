@@ -1,0 +1,66 @@
+//! From the configuration to what the filter is started with.
+
+use std::time::SystemTime;
+
+use photongate_filter::{Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions};
+use photongate_wire::UnixNanos;
+
+use crate::config::{self, FilterConfig};
+use crate::settings::{pipeline_settings, take_peers};
+
+/// The options that `config` stands for.
+///
+/// # Errors
+/// What the configuration's own checks leave to the start: peers without a schedule of keys, replay filters that do not fit.
+pub(super) fn from_config(mut config: FilterConfig) -> Result<FilterOptions, String> {
+    let settings = pipeline_settings(&config, now());
+    let peers = take_peers(&mut config);
+    let workers = config.workers.count;
+    let duplicates = config.duplicates.as_ref();
+    let duplicates = duplicates.map(|duplicates| duplicates.sizing(config.keys.times.time_threshold, workers));
+    let options = FilterOptions {
+        settings,
+        ports: config.ports.iter().map(port).collect(),
+        peers: peers
+            .into_iter()
+            .map(|peer| PeerOptions { key: peer.key, limit: peer.limit, rotation: peer.rotation })
+            .collect(),
+        max_peers: config.keys.max_peers,
+        duplicates: duplicates.transpose().map_err(|error| error.to_string())?,
+        workers: WorkerOptions {
+            count: workers,
+            cores: config.workers.cores,
+            burst: config.workers.burst,
+            adaptive_polling: config.workers.adaptive_polling,
+            backend: config.workers.crypto,
+        },
+        memory: MemoryOptions {
+            hugepages: config.memory.hugepages,
+            mib: config.memory.mib,
+            buffers: config.memory.buffers,
+        },
+        dpdk: DpdkOptions {
+            telemetry: !config.dpdk.arguments.iter().any(|argument| argument == "--no-telemetry"),
+            name: config.dpdk.name,
+            arguments: config.dpdk.arguments,
+        },
+        control_socket: None,
+    };
+    Ok(options)
+}
+
+fn port(port: &config::PortConfig) -> PortOptions {
+    let device = match port.device.pci() {
+        Some(address) => {
+            Device::Pci { address: address.as_str().to_owned(), arguments: port.device.arguments().to_owned() }
+        }
+        None => Device::Virtual(port.device.arguments().to_owned()),
+    };
+    PortOptions { device, exception: port.exception.clone(), checksum_offload: port.checksum_offload }
+}
+
+/// The present time of day.
+fn now() -> UnixNanos {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
