@@ -179,6 +179,11 @@ impl Pipeline {
     fn test_duplicates(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, found: &AllFound<'_>) {
         let Some(duplicates) = &self.duplicates else { return };
         for lane in *alive {
+            if let (Some(hit), Some(mac)) = (found[lane], burst.claimed_mac(lane)) {
+                duplicates.prefetch(mac.as_bytes(), hit.sent);
+            }
+        }
+        for lane in *alive {
             let (Some(hit), Some(mac)) = (found[lane], burst.claimed_mac(lane)) else { continue };
             if let Some(reason) = refusal(duplicates.contains(mac.as_bytes(), hit.sent)) {
                 burst.drop_packet(alive, lane, reason);

@@ -4,7 +4,7 @@
 //! It has no socket, no clock and no randomness of its own, and knows nothing of DPDK: the worker that polls network cards,
 //! `photongate verify` on a capture file, the fuzzers and the property tests all run this very code.
 //!
-//! The way of a burst: [`Packet`](packet::Packet) classifies; `inbound` checks and decapsulates; `outbound` encapsulates;
+//! The way of a burst: `packet` classifies; `inbound` checks and decapsulates; `outbound` encapsulates;
 //! `pipeline` lets the rest pass within its limits, or not.
 
 #![forbid(unsafe_code)]
