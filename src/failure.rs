@@ -24,10 +24,15 @@ impl Failure {
 
     /// Prints the message, if there is one, and gives the exit status.
     pub(crate) fn report(&self) -> ExitCode {
-        if !self.message.is_empty() {
-            // Not `eprintln!`, which panics when nobody reads standard error any more.
-            let _ = writeln!(io::stderr(), "{}", self.message);
-        }
+        remark(&self.message);
         ExitCode::from(self.status)
+    }
+}
+
+/// Tells the operator something beside the result, on standard error; nothing if it is empty.
+pub(crate) fn remark(message: &str) {
+    if !message.is_empty() {
+        // Not `eprintln!`, which panics when nobody reads standard error any more.
+        let _ = writeln!(io::stderr(), "{message}");
     }
 }

@@ -127,7 +127,7 @@ fn limit(settings: &LimitSettings) -> Value {
         object["packets_per_second"] = rate.tokens.into();
         object["burst_packets"] = rate.burst.into();
     }
-    if object.as_object().is_some_and(|object| object.is_empty()) { Value::Null } else { object }
+    if object == json!({}) { Value::Null } else { object }
 }
 
 fn next_hop(next_hop: NextHop) -> String {

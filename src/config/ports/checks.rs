@@ -1,5 +1,7 @@
 //! What ports must agree on with each other and with other sections.
 
+use std::net::IpAddr;
+
 use photongate_net::config::{Place, Reported, Section};
 use photongate_pipeline::Role;
 
@@ -76,7 +78,7 @@ fn ipv6_use(drafts: &[Draft], context: Context<'_>) -> Option<String> {
     if context.lf.is_ok_and(|lf| lf.public_v6.is_some()) {
         return Some("lf.public_address".to_owned());
     }
-    let of_port = |draft: &Draft| draft.addresses.as_ref().is_ok_and(|addresses| addresses.iter().any(|a| a.is_ipv6()));
+    let of_port = |draft: &Draft| draft.addresses.as_ref().is_ok_and(|addresses| addresses.iter().any(IpAddr::is_ipv6));
     if let Some(port) = drafts.iter().position(of_port) {
         return Some(format!("ports[{port}].addresses"));
     }
