@@ -38,6 +38,22 @@ fn the_example_configuration_is_valid() {
 }
 
 #[test]
+fn whatever_becomes_of_the_text_there_is_an_answer_without_a_panic() {
+    let example = include_str!("../../config/filter.toml");
+    for (offset, character) in example.char_indices().step_by(97) {
+        let (before, after) = (&example[..offset], &example[offset + character.len_utf8()..]);
+        for text in
+            [before.to_owned(), format!("{before}{after}"), format!("{before}\"{after}"), format!("{before}ä[{after}")]
+        {
+            if let Err(problems) = FilterConfig::parse(FILE.as_ref(), &text) {
+                assert!(problems.iter().len() > 0, "refused without a reason:\n{text}");
+                assert!(!problems.to_string().contains(&SECRET[..8]), "{problems}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_field_is_in_the_example_and_in_the_reference() {
     let example = include_str!("../../config/filter.toml");
     let reference = include_str!("../../docs/reference/filter.toml.md");
