@@ -24,6 +24,7 @@ mod reassembly;
 mod report;
 mod run;
 mod telemetry;
+pub mod trace;
 mod worker;
 
 pub use counters::WorkerCounters;

@@ -9,7 +9,7 @@ use photongate_wire::IsdAs;
 fn at_the_start_every_peer_is_published() {
     let mut schedule = Schedule::new(vec![peer(1), peer(2)]);
     assert_eq!(published(&mut schedule, seconds(5)), [1, 2]);
-    assert_eq!(published(&mut schedule, seconds(6)), []);
+    assert_eq!(published(&mut schedule, seconds(6)), NOTHING);
 }
 
 #[test]
@@ -18,7 +18,7 @@ fn a_peer_is_published_again_when_its_keys_change_and_not_before() {
     published(&mut schedule, seconds(5));
     let change = schedule.next_change().unwrap();
     assert_eq!(change, EPOCH.saturating_sub(TIMES.prefetch));
-    assert_eq!(published(&mut schedule, UnixNanos(change.0 - 1)), []);
+    assert_eq!(published(&mut schedule, UnixNanos(change.0 - 1)), NOTHING);
     assert_eq!(published(&mut schedule, change), [1]);
 }
 
@@ -75,3 +75,5 @@ const TIMES: KeyTimes = KeyTimes {
     grace: Nanos::from_secs(2),
     time_threshold: Nanos::from_secs(1),
 };
+
+const NOTHING: [u64; 0] = [];
