@@ -1,24 +1,17 @@
 //! Which processors the workers get.
 
-use crate::error::StartError;
-use nix::sched::{CpuSet, sched_getaffinity};
-use nix::unistd::Pid;
+use photongate_dpdk::eal::CpuSet;
 
 /// The processor of each of `count` workers: those `wanted`, or the last ones that this process may use.
-pub(crate) fn choose(count: usize, wanted: Option<&[usize]>) -> Result<Vec<usize>, StartError> {
+pub(crate) fn choose(count: usize, wanted: Option<&[usize]>) -> Vec<usize> {
     if let Some(wanted) = wanted {
-        return Ok(wanted.to_vec());
+        return wanted.to_vec();
     }
-    let usable = sched_getaffinity(Pid::from_raw(0));
-    let usable = usable.map_err(|errno| StartError::System {
-        what: "the kernel does not say which processors this process may use",
-        source: errno.into(),
-    })?;
-    let usable: Vec<_> = (0..CpuSet::count()).filter(|&cpu| usable.is_set(cpu).unwrap_or(false)).collect();
+    let usable: Vec<_> = CpuSet::usable().iter().collect();
     if count > usable.len() {
         tracing::warn!(workers = count, processors = usable.len(), "workers share processors, and take turns on them");
     }
-    Ok(last(count, &usable))
+    last(count, &usable)
 }
 
 /// The last `count` of `cpus`, or all of them several times over.
@@ -44,6 +37,6 @@ mod tests {
 
     #[test]
     fn processors_that_are_asked_for_are_taken_as_they_are() {
-        assert_eq!(choose(2, Some(&[7, 3])).unwrap(), [7, 3]);
+        assert_eq!(choose(2, Some(&[7, 3])), [7, 3]);
     }
 }

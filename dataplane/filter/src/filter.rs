@@ -50,7 +50,7 @@ impl Filter {
         if options.ports.is_empty() || options.ports.len() != options.settings.ports.len() {
             return Err(StartError::Options("a filter needs a device for each port, and at least one"));
         }
-        let eal = Eal::init(environment(&options)?)?;
+        let eal = Eal::init(environment(&options))?;
         Self::start_in(eal, options)
     }
 
@@ -225,14 +225,14 @@ impl Plan {
 }
 
 /// DPDK's environment for these options.
-fn environment(options: &FilterOptions) -> Result<EalConfig, StartError> {
+fn environment(options: &FilterOptions) -> EalConfig {
     let MemoryOptions { hugepages, mib, .. } = options.memory;
     let pci = options.ports.iter().filter_map(|port| match &port.device {
         crate::options::Device::Pci { arguments, .. } => Some(arguments.clone()),
         crate::options::Device::Virtual(_) => None,
     });
-    Ok(EalConfig {
-        worker_cpus: cores::choose(options.workers.count, options.workers.cores.as_deref())?,
+    EalConfig {
+        worker_cpus: cores::choose(options.workers.count, options.workers.cores.as_deref()),
         memory: if hugepages { Memory::Hugepages { mib } } else { Memory::Ordinary { mib } },
         pci_devices: pci.collect(),
         telemetry: options.dpdk.telemetry,
@@ -240,7 +240,7 @@ fn environment(options: &FilterOptions) -> Result<EalConfig, StartError> {
         log_sink: Box::new(crate::log::dpdk),
         raw_arguments: options.dpdk.arguments.clone(),
         ..EalConfig::default()
-    })
+    }
 }
 
 fn peer_states(
