@@ -3,6 +3,7 @@
 //! Every field is described in `docs/reference/filter.toml.md`. Each section has a file here that reads it and checks
 //! its fields against each other; what several sections must agree on is checked by the later of them.
 
+mod control;
 mod duplicates;
 mod keys;
 mod lf;
@@ -20,6 +21,7 @@ use photongate_net::config::{self, Loaded, Problem, Problems, Reported, Section}
 use photongate_pipeline::LfSettings;
 use photongate_wire::IsdAs;
 
+pub(crate) use control::{ControlConfig, DEFAULT_SOCKET};
 pub(crate) use duplicates::DuplicatesConfig;
 pub(crate) use keys::KeysConfig;
 pub(crate) use limits::{DestinationLimit, LimitsConfig, WireGuardConfig};
@@ -45,6 +47,8 @@ pub(crate) struct FilterConfig {
     pub memory: MemoryConfig,
     /// What DPDK is told beyond all that.
     pub dpdk: DpdkConfig,
+    /// Where the running filter can be asked.
+    pub control: ControlConfig,
     /// Replay suppression; `None` if it is off.
     pub duplicates: Option<DuplicatesConfig>,
     /// Limits of inbound traffic.
@@ -96,6 +100,7 @@ fn read(root: &mut Section<'_>, public_file: Option<&Path>) -> Result<FilterConf
     let workers = root.section("workers", machine::workers);
     let memory = root.section("memory", machine::memory);
     let dpdk = root.section("dpdk", machine::dpdk);
+    let control = root.section("control", control::read);
     let duplicates =
         root.section("duplicates", |section| duplicates::read(section, borrowed(&keys), borrowed(&workers)));
     let limits = root.section("limits", limits::read);
@@ -116,6 +121,7 @@ fn read(root: &mut Section<'_>, public_file: Option<&Path>) -> Result<FilterConf
         workers: workers?,
         memory: memory?,
         dpdk: dpdk?,
+        control: control?,
         duplicates: duplicates?,
         limits: limits?,
         best_effort: best_effort?,

@@ -6,12 +6,12 @@ use photongate_pipeline::limits::LimitSettings;
 use photongate_pipeline::{ControlPolicy, NextHop, Role, SourcePort, UnknownDestination};
 use serde_json::{Value, json};
 
-use crate::config::{DestinationLimit, FilterConfig, PeerConfig, PortConfig, WireGuardConfig};
+use crate::config::{DEFAULT_SOCKET, DestinationLimit, FilterConfig, PeerConfig, PortConfig, WireGuardConfig};
 
 /// The configuration without its secrets. Durations are text, like `259200s`.
 pub(super) fn to_json(config: &FilterConfig) -> Value {
-    let FilterConfig { isd_as, lf, keys, ports, workers, memory, dpdk, duplicates, limits, .. } = config;
-    let FilterConfig { best_effort, wireguard, inbound, outbound, peers, .. } = config;
+    let FilterConfig { isd_as, lf, keys, ports, workers, memory, dpdk, control, .. } = config;
+    let FilterConfig { duplicates, limits, best_effort, wireguard, inbound, outbound, peers, .. } = config;
     json!({
         "isd_as": isd_as.to_string(),
         "lf": {
@@ -40,6 +40,7 @@ pub(super) fn to_json(config: &FilterConfig) -> Value {
         },
         "memory": { "hugepages": memory.hugepages, "mib": memory.mib, "buffers": memory.buffers },
         "dpdk": { "name": dpdk.name, "arguments": dpdk.arguments },
+        "control": { "socket": control.socket.as_deref().unwrap_or(DEFAULT_SOCKET.as_ref()).display().to_string() },
         "duplicates": match duplicates {
             Some(duplicates) => json!({
                 "enabled": true,
