@@ -1,0 +1,101 @@
+//! The machine that is measured, and DPDK's environment for it.
+
+use crate::dictionary::Dictionary;
+use photongate_dpdk::eal::{CpuSet, Memory};
+use photongate_dpdk::hash::{InsertError, TableError};
+use photongate_dpdk::lcore::{LaunchError, WorkerPanic};
+use photongate_dpdk::qsbr::TooManyParticipants;
+use photongate_dpdk::{Eal, EalConfig, EalError, Lcore, MempoolError, PortError, clock};
+use std::fs;
+
+/// What was measured on.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// The processor's name.
+    pub cpu: String,
+    /// Processors of the machine.
+    pub cores: usize,
+    /// Cycles of the time-stamp counter in a second.
+    pub tsc_hz: u64,
+    /// Processes that were running or wanted to, on average over the last minute.
+    pub load: f64,
+}
+
+/// Why nothing was measured.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BenchError {
+    /// DPDK does not come up.
+    #[error(transparent)]
+    Eal(#[from] EalError),
+    /// There is no lcore to measure on.
+    #[error("no processor is free for the worker that is to be measured")]
+    NoLcore,
+    /// A port in memory cannot be made.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// There are no packet buffers.
+    #[error(transparent)]
+    Mempool(#[from] MempoolError),
+    /// There is no key dictionary.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The dictionary does not take all peers.
+    #[error(transparent)]
+    Insert(#[from] InsertError),
+    /// The dictionary takes no more readers.
+    #[error(transparent)]
+    Reader(#[from] TooManyParticipants),
+    /// The worker does not start.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The worker failed.
+    #[error(transparent)]
+    Panic(#[from] WorkerPanic),
+    /// The duplicate filter does not fit.
+    #[error(transparent)]
+    Sizing(#[from] photongate_pipeline::duplicates::SizingError),
+    /// A value that makes no sense.
+    #[error("{name} = {value}: {reason}")]
+    Parameter {
+        /// Which.
+        name: &'static str,
+        /// Its value.
+        value: u64,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+impl Host {
+    pub(super) fn here(eal: Eal) -> Self {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        Self {
+            cpu: name.map_or("unknown", |(_, name)| name).to_owned(),
+            // Not those this thread may use: it has been pinned by now.
+            cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
+            tsc_hz: clock::tsc_hz(eal),
+            load: load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0),
+        }
+    }
+}
+
+/// DPDK with one worker lcore, on the last processor, and enough memory for a dictionary of `peers`.
+pub(super) fn environment(peers: u32, hugepages: bool) -> Result<(Eal, Lcore), BenchError> {
+    let tables = Dictionary::memory(peers) >> 20;
+    // A table takes its memory in one piece, which wants some slack.
+    let mib = PACKET_MEMORY_MIB + u32::try_from(tables + tables / 2).unwrap_or(u32::MAX / 2);
+    let config = EalConfig {
+        worker_cpus: CpuSet::usable().iter().last().into_iter().collect(),
+        memory: if hugepages { Memory::Hugepages { mib } } else { Memory::Ordinary { mib } },
+        file_prefix: format!("photongate-bench-{}", std::process::id()),
+        ..EalConfig::default()
+    };
+    let eal = Eal::init(config)?;
+    let lcore = eal.workers().next().ok_or(BenchError::NoLcore)?;
+    Ok((eal, lcore))
+}
+
+const PACKET_MEMORY_MIB: u32 = 128;
