@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         (Some(failure), _) => return Err(at_run_time(format!("the filter failed: {failure}"))),
     };
     if let Some(path) = &arguments.summary_json {
-        let text = summary::json(&observer);
+        let text = format!("{}\n", observer.to_json());
         fs::write(path, text).map_err(|error| at_run_time(format!("{} cannot be written: {error}", path.display())))?;
     }
     crate::output::print(&summary::text(&observer))

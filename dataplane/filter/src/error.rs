@@ -1,5 +1,6 @@
 //! Why a filter does not start, each with what to do about it.
 
+use crate::trace::ControlError;
 use photongate_dpdk::fragments::ReassemblerError;
 use photongate_dpdk::hash::TableError;
 use photongate_dpdk::lcore::{LaunchError, WorkerPanic};
@@ -91,6 +92,9 @@ pub enum StartError {
     /// There are no workers to start, or not a device for each port.
     #[error("{0}")]
     Options(&'static str),
+    /// The socket that was asked for cannot be made.
+    #[error("{0}")]
+    Control(#[from] ControlError),
     /// The operating system has no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),

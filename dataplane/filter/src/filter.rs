@@ -6,11 +6,12 @@ use crate::error::StartError;
 use crate::idle::Idle;
 use crate::keys::{KeyThread, Schedule};
 use crate::links;
-use crate::options::{FilterOptions, MemoryOptions, PeerOptions};
+use crate::options::{ControlSocketOptions, FilterOptions, MemoryOptions, PeerOptions};
 use crate::ports::{self, OpenPort, Pools};
 use crate::report::Observer;
 use crate::run::{StopSignal, run};
 use crate::telemetry;
+use crate::trace::{ControlOptions, ControlSocket, Tap, Tracer};
 use crate::worker::{Timebase, Worker, WorkerParts};
 use arc_swap::ArcSwap;
 use photongate_dpdk::eal::{EalConfig, Memory};
@@ -20,6 +21,7 @@ use photongate_pipeline::duplicates::{DuplicateFilter, Sizing};
 use photongate_pipeline::limits::Limit;
 use photongate_pipeline::timestamps::TimestampIssuer;
 use photongate_pipeline::{Parts, PeerState, Pipeline};
+use serde_json::Value;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
@@ -28,6 +30,7 @@ pub struct Running {
     workers: Vec<lcore::Worker<()>>,
     stop: Arc<StopSignal>,
     keys: Option<KeyThread>,
+    control: Option<ControlSocket>,
     observer: Arc<Observer>,
     /// Kept as long as workers poll them.
     _exceptions: Vec<Port>,
@@ -85,11 +88,14 @@ impl Filter {
             workers: Vec::new(),
             stop: Arc::new(StopSignal::new(workers)),
             keys: Some(keys),
+            control: None,
             observer: Arc::new(Observer { workers: Vec::new(), ports: Vec::new(), peers: states }),
             _exceptions: exceptions,
         };
         let (ready, has_begun) = channel();
-        for ((index, links), lcore) in links.into_iter().enumerate().zip(eal.workers()) {
+        let (tracer, taps) = Tracer::new(workers);
+        let parts = links.into_iter().zip(taps).enumerate();
+        for ((index, (links, tap)), lcore) in parts.zip(eal.workers()) {
             let pool = pools.near(Some(lcore.socket()));
             let plan = Plan {
                 index,
@@ -99,6 +105,7 @@ impl Filter {
                 backend: options.workers.backend,
                 dictionary: dictionary.reader()?,
                 reassembly: links::reassembly(eal, &settings.load(), &options, pool)?,
+                tap,
                 links,
                 settings: Arc::clone(&settings),
                 pool,
@@ -128,6 +135,7 @@ impl Filter {
         let workers = counters.into_iter().map(|(_, counters)| counters).collect();
         let peers = running.observer.peers.clone();
         running.observer = Arc::new(Observer { workers, ports, peers });
+        running.control = control(options.control, tracer, &running.observer)?;
         if options.dpdk.telemetry
             && let Err(error) = telemetry::register(eal, &running.observer)
         {
@@ -169,8 +177,9 @@ impl Running {
         for worker in self.workers.drain(..) {
             result = result.and(worker.join());
         }
-        // After the workers, so that no key runs out while they drain.
+        // After the workers, so that no key runs out while they drain, and who traces sees the last packets.
         self.keys = None;
+        self.control = None;
         result
     }
 }
@@ -193,6 +202,7 @@ struct Plan {
     dictionary: crate::dictionary::DictionaryReader,
     links: links::WorkerLinks,
     reassembly: Option<crate::reassembly::Reassembly>,
+    tap: Tap,
     settings: Arc<ArcSwap<photongate_pipeline::Settings>>,
     pool: photongate_dpdk::Mempool,
     burst: usize,
@@ -217,6 +227,7 @@ impl Plan {
             settings: self.settings,
             handoff: self.links.handoff,
             reassembly: self.reassembly,
+            tap: Some(self.tap),
             pool: self.pool,
             burst: self.burst,
             timebase: self.timebase,
@@ -240,6 +251,26 @@ fn environment(options: &FilterOptions) -> EalConfig {
         log_sink: Box::new(crate::log::dpdk),
         raw_arguments: options.dpdk.arguments.clone(),
         ..EalConfig::default()
+    }
+}
+
+/// Where traces can be asked for.
+fn control(
+    options: ControlSocketOptions,
+    tracer: Arc<Tracer>,
+    observer: &Arc<Observer>,
+) -> Result<Option<ControlSocket>, StartError> {
+    let Some(path) = options.path else { return Ok(None) };
+    let ports = observer.ports.iter().map(|(name, _)| name.clone()).collect();
+    let observer = Arc::downgrade(observer);
+    let status = move || observer.upgrade().map_or(Value::Null, |observer| observer.to_json());
+    match ControlSocket::open(ControlOptions { path, tracer, ports, status: Box::new(status) }) {
+        Ok(socket) => Ok(Some(socket)),
+        Err(error) if options.is_required => Err(error.into()),
+        Err(error) => {
+            tracing::warn!("{error}; until then this filter cannot be traced");
+            Ok(None)
+        }
     }
 }
 

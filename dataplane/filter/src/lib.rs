@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bench;
 mod cores;
 mod counters;
 mod dictionary;
@@ -33,7 +34,9 @@ pub use egress::{Egress, Path};
 pub use error::StartError;
 pub use filter::{Filter, Running};
 pub use handoff::Handoff;
-pub use options::{Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions};
+pub use options::{
+    ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions,
+};
 pub use reassembly::Reassembly;
 pub use report::{FragmentReport, Observer, PeerReport, PortReport, Report, WorkerReport};
 pub use worker::{ExceptionLinks, Outlet, PortLinks, Timebase, Worker, WorkerParts};

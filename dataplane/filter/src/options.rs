@@ -25,8 +25,17 @@ pub struct FilterOptions {
     pub memory: MemoryOptions,
     /// What DPDK is told beyond that.
     pub dpdk: DpdkOptions,
-    /// Where `photongate trace` finds this filter; `None` for no traces.
-    pub control_socket: Option<PathBuf>,
+    /// Where `photongate trace` finds this filter.
+    pub control: ControlSocketOptions,
+}
+
+/// Where a running filter can be asked for traces and counters.
+#[derive(Clone, Debug)]
+pub struct ControlSocketOptions {
+    /// The path of the socket; `None` for no socket.
+    pub path: Option<PathBuf>,
+    /// Whether the filter is not to start when there cannot be a socket there. If not, there is a warning.
+    pub is_required: bool,
 }
 
 /// The device behind a port.

@@ -1,5 +1,7 @@
 //! What has been counted so far, gathered from workers, peers and ports.
 
+mod json;
+
 use crate::counters::WorkerCounters;
 use photongate_dpdk::Port;
 use photongate_dpdk::port::PortStats;

@@ -6,6 +6,7 @@ use crate::egress::Egress;
 use crate::handoff::Handoff;
 use crate::keys::unix_now;
 use crate::reassembly::Reassembly;
+use crate::trace::Tap;
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use arrayvec::ArrayVec;
@@ -27,6 +28,7 @@ pub struct Worker {
     settings: Cache<Arc<ArcSwap<Settings>>, Arc<Settings>>,
     handoff: Option<Handoff>,
     reassembly: Option<Reassembly>,
+    tap: Option<Tap>,
     pool: Mempool,
     burst: usize,
     timebase: Timebase,
@@ -50,6 +52,8 @@ pub struct WorkerParts {
     pub handoff: Option<Handoff>,
     /// What puts outbound fragments together, if they are to be.
     pub reassembly: Option<Reassembly>,
+    /// Where packets are copied for those who trace; `None` if nobody can.
+    pub tap: Option<Tap>,
     /// Buffers for packets that came in several.
     pub pool: Mempool,
     /// Packets taken from a port at a time, at most [`MAX_BURST`].
@@ -96,7 +100,8 @@ pub struct Timebase {
 impl Worker {
     /// A worker that has seen no packet.
     pub fn new(parts: WorkerParts) -> Self {
-        let WorkerParts { ports, pipeline, dictionary, settings, handoff, reassembly, pool, burst, timebase } = parts;
+        let WorkerParts { ports, pipeline, dictionary, settings, handoff, reassembly, tap, pool, burst, timebase } =
+            parts;
         Self {
             counters: Arc::new(WorkerCounters::new(ports.len())),
             ports,
@@ -105,6 +110,7 @@ impl Worker {
             settings: Cache::new(settings),
             handoff,
             reassembly,
+            tap,
             pool,
             burst: burst.clamp(1, MAX_BURST),
             timebase,
@@ -212,7 +218,14 @@ impl Worker {
         let index = PortIndex(port as u8);
         let mut frames: ArrayVec<Frame<'_>, MAX_BURST> = burst.iter_mut().map(|packet| frame(packet, index)).collect();
         let outcomes = &mut self.outcomes[..count];
+        let mut tap = self.tap.as_mut().filter(|tap| tap.is_active());
+        if let Some(tap) = &mut tap {
+            tap.before(&frames, now.unix);
+        }
         self.pipeline.process(&self.dictionary, now, &mut frames, outcomes, probe);
+        if let Some(tap) = tap {
+            tap.after(outcomes);
+        }
         let ranges: ArrayVec<Range<usize>, MAX_BURST> = frames.iter().map(Frame::range).collect();
         drop(frames);
 

@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
-use photongate_filter::{Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions};
+use photongate_filter::{ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions};
 use photongate_wire::UnixNanos;
 
-use crate::config::{self, FilterConfig};
+use crate::config::{self, DEFAULT_SOCKET, FilterConfig};
 use crate::settings::{pipeline_settings, take_peers};
 
 /// The options that `config` stands for.
@@ -44,7 +44,10 @@ pub(super) fn from_config(mut config: FilterConfig) -> Result<FilterOptions, Str
             name: config.dpdk.name,
             arguments: config.dpdk.arguments,
         },
-        control_socket: None,
+        control: ControlSocketOptions {
+            is_required: config.control.socket.is_some(),
+            path: Some(config.control.socket.unwrap_or_else(|| DEFAULT_SOCKET.into())),
+        },
     };
     Ok(options)
 }

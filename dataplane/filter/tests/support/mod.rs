@@ -6,7 +6,9 @@ use photongate_crypto::{Key, backend};
 use photongate_dpdk::Eal;
 use photongate_dpdk::eal::{EalConfig, Memory};
 use photongate_drkey::{KeyTimes, Protocol, Rotation, SharedSecret, SharedSecrets};
-use photongate_filter::{Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions};
+use photongate_filter::{
+    ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions,
+};
 use photongate_pipeline::duplicates::Sizing;
 use photongate_pipeline::limits::{Limit, LimitSettings};
 use photongate_pipeline::routes::RouteTable;
@@ -69,7 +71,7 @@ pub(crate) fn options(inside: &str, outside: &str, workers: usize) -> FilterOpti
         },
         memory: MemoryOptions { hugepages: false, mib: 256, buffers: 2047 },
         dpdk: DpdkOptions { name: "photongate-test".to_owned(), arguments: Vec::new(), telemetry: false },
-        control_socket: None,
+        control: ControlSocketOptions { path: None, is_required: false },
     }
 }
 
