@@ -53,13 +53,14 @@
 mod raw;
 mod writer;
 
+use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::qsbr::{Offline, Participant, TooManyParticipants};
 use crate::{Eal, Errno, Qsbr};
 
 use raw::RawTable;
-pub use writer::{Full, Inserted, Writer};
+pub use writer::{InsertError, Inserted, Writer};
 
 /// A table from keys of `N` bytes to values. A handle: clones mean the same table.
 pub struct HashTable<V, const N: usize>(Arc<Shared<V, N>>);
@@ -105,20 +106,21 @@ pub struct Reader<V, const N: usize> {
 }
 
 impl<V, const N: usize> Reader<V, N> {
-    /// The value of each key, or `None`, into `values`. One call hides the memory latency of up to 64 look-ups.
+    /// The value of each key, or `None`, into `values`. One call hides the memory latency of up to 32 look-ups.
     ///
     /// Looks up as many as the shorter of the slices has.
     #[inline]
     pub fn look_up_bulk<'r>(&'r self, keys: &[[u8; N]], values: &mut [Option<&'r V>]) {
         for (keys, values) in keys.chunks(raw::MOST_AT_ONCE).zip(values.chunks_mut(raw::MOST_AT_ONCE)) {
             let count = keys.len().min(values.len());
-            let found = self.shared.table.look_up_bulk(&keys[..count]);
-            for (value, pointer) in values.iter_mut().zip(found.iter()) {
-                // SAFETY: the writer put this pointer in the table, from a box. It frees the box only when all
-                // participants have quiesced or gone offline after it was taken out of the table; this participant
-                // does neither while `self` is borrowed.
-                *value = pointer.map(|pointer| unsafe { pointer.as_ref() });
-            }
+            let (keys, values) = (&keys[..count], &mut values[..count]);
+            values.fill(None);
+            // SAFETY: `Option` of a reference and of a `NonNull` are both a pointer that may be null. What is put
+            // there came from a box of the writer's. It frees the box only when all participants have quiesced or
+            // gone offline after it was taken out of the table; this participant does neither while `self` is
+            // borrowed, which is `'r`.
+            let pointers = unsafe { &mut *(&raw mut *values as *mut [Option<NonNull<V>>]) };
+            self.shared.table.look_up_bulk(keys, pointers);
         }
     }
 

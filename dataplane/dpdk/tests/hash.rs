@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use photongate_dpdk::HashTable;
-use photongate_dpdk::hash::{Full, Inserted, Reader, TableConfig, Writer};
+use photongate_dpdk::hash::{InsertError, Inserted, Reader, TableConfig, Writer};
 use support::eal;
 
 #[test]
@@ -94,9 +94,17 @@ fn a_full_table_refuses_new_keys_and_still_replaces() {
     for number in 0..100 {
         writer.insert(&key(number), 0).unwrap();
     }
-    assert_eq!(writer.insert(&key(100), 0), Err(Full { capacity: 100, waiting: 0 }));
+    assert_eq!(writer.insert(&key(100), 0), Err(InsertError::Full { capacity: 100, waiting: 0 }));
     assert_eq!(writer.insert(&key(50), 1), Ok(Inserted::Replaced));
     assert_eq!((writer.len(), writer.get(&key(50))), (100, Some(&1)));
+}
+
+#[test]
+fn the_key_of_zero_bytes_is_refused_for_dpdk_would_keep_it_twice() {
+    let (table, mut writer) = table::<u64>(8);
+    assert_eq!(writer.insert(&[0; 16], 1), Err(InsertError::ZeroKey));
+    assert_eq!(table.reader().unwrap().look_up(&[0; 16]), None);
+    assert!(!writer.remove(&[0; 16]));
 }
 
 #[test]
@@ -146,8 +154,9 @@ fn table<V: Send + Sync + 'static>(capacity: u32) -> (HashTable<V, 16>, Writer<V
     HashTable::create(eal(), &TableConfig { capacity, readers: 4, socket: None }).expect("a small table fits")
 }
 
+/// Never the key of zero bytes.
 fn key(number: u64) -> [u8; 16] {
-    let mut key = [0; 16];
+    let mut key = [1; 16];
     key[..8].copy_from_slice(&number.to_be_bytes());
     key
 }

@@ -20,13 +20,9 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn read() -> Self {
-        let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-        let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
-        let allowed = CpuSet::parse(field(&status, "Cpus_allowed_list:").unwrap_or_default());
-        let online = CpuSet::parse(online.trim());
         let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
         Self {
-            cpus: allowed.iter().filter(|&cpu| online.contains(cpu)).collect(),
+            cpus: CpuSet::usable(),
             hugepages: hugepages(Path::new("/sys/kernel/mm/hugepages")),
             default_hugepage_kib: kib(&meminfo, "Hugepagesize:").unwrap_or(2048),
             available_mib: kib(&meminfo, "MemAvailable:").map(|kib| kib / 1024),
@@ -43,6 +39,15 @@ impl Machine {
 pub struct CpuSet(BTreeSet<usize>);
 
 impl CpuSet {
+    /// Those that are online and that this thread may run on. After [`crate::Eal::init`] these are the main lcore's.
+    pub fn usable() -> Self {
+        let status = fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+        let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+        let allowed = Self::parse(field(&status, "Cpus_allowed_list:").unwrap_or_default());
+        let online = Self::parse(online.trim());
+        allowed.iter().filter(|&cpu| online.contains(cpu)).collect()
+    }
+
     /// Whether the processor is one of them.
     pub fn contains(&self, cpu: usize) -> bool {
         self.0.contains(&cpu)

@@ -5,7 +5,6 @@ use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use arrayvec::ArrayVec;
 use photongate_dpdk_sys as sys;
 
 use crate::Errno;
@@ -27,8 +26,11 @@ unsafe impl<V: Send + Sync, const N: usize> Sync for RawTable<V, N> {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(i32);
 
-/// Keys that DPDK looks up in one call.
-pub(super) const MOST_AT_ONCE: usize = sys::RTE_HASH_LOOKUP_BULK_MAX as usize;
+/// Keys that are looked up in one call.
+///
+/// DPDK takes 64, but in all versions to 24.11 shifts a 64-bit one by their number to see whether all were found:
+/// with 64 keys of which none is in a main bucket, it does not look into the extended ones.
+pub(super) const MOST_AT_ONCE: usize = sys::RTE_HASH_LOOKUP_BULK_MAX as usize / 2;
 
 impl<V, const N: usize> RawTable<V, N> {
     pub(super) fn create(slots: u32, socket: Option<u32>) -> Result<Self, Errno> {
@@ -40,26 +42,33 @@ impl<V, const N: usize> RawTable<V, N> {
         NonNull::new(raw).map(|raw| Self { raw, values: PhantomData }).ok_or_else(Errno::last)
     }
 
+    /// Writes the value of each key that is there, and leaves the places of the others as they are.
+    ///
+    /// # Panics
+    /// When there are more than [`MOST_AT_ONCE`] keys, or not as many values.
     #[inline]
-    pub(super) fn look_up_bulk(&self, keys: &[[u8; N]]) -> ArrayVec<Option<NonNull<V>>, MOST_AT_ONCE> {
-        let mut pointers: ArrayVec<*const c_void, MOST_AT_ONCE> = keys.iter().map(|key| key.as_ptr().cast()).collect();
-        let mut data = [ptr::null_mut::<c_void>(); MOST_AT_ONCE];
-        let mut hits = 0_u64;
-        if !pointers.is_empty() {
-            // SAFETY: `pointers` are keys of the table's length, at most as many as DPDK takes; `data` has room for
-            // as many, and `hits` can be written. Readers need no lock in a table made with RW_CONCURRENCY_LF.
-            unsafe {
-                sys::rte_hash_lookup_bulk_data(
-                    self.raw.as_ptr(),
-                    pointers.as_mut_ptr(),
-                    pointers.len() as u32,
-                    &raw mut hits,
-                    data.as_mut_ptr(),
-                );
-            }
+    pub(super) fn look_up_bulk(&self, keys: &[[u8; N]], values: &mut [Option<NonNull<V>>]) {
+        assert!(keys.len() <= MOST_AT_ONCE && keys.len() == values.len());
+        if keys.is_empty() {
+            return;
         }
-        let found = data.iter().take(keys.len()).enumerate();
-        found.map(|(index, data)| if hits >> index & 1 == 1 { NonNull::new(data.cast()) } else { None }).collect()
+        let mut pointers = [ptr::null::<c_void>(); MOST_AT_ONCE];
+        for (pointer, key) in pointers.iter_mut().zip(keys) {
+            *pointer = key.as_ptr().cast();
+        }
+        let mut hits = 0_u64;
+        // SAFETY: `pointers` begin with as many keys of the table's length as said, at most what DPDK takes, and
+        // there are as many values. A hit puts a pointer there that the writer set, not null, so it is an
+        // `Option<NonNull<V>>`. Readers need no lock in a table made with RW_CONCURRENCY_LF.
+        unsafe {
+            sys::rte_hash_lookup_bulk_data(
+                self.raw.as_ptr(),
+                pointers.as_mut_ptr(),
+                keys.len() as u32,
+                &raw mut hits,
+                values.as_mut_ptr().cast(),
+            );
+        }
     }
 
     #[inline]

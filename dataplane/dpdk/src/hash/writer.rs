@@ -35,19 +35,22 @@ impl<V, const N: usize> Writer<V, N> {
     /// Gives the key this value. Readers see either the old one or this one.
     ///
     /// # Errors
-    /// [`Full`] when the key is new and there is no room. Then nothing changed, and the value is dropped.
-    pub fn insert(&mut self, key: &[u8; N], value: V) -> Result<Inserted, Full> {
+    /// [`InsertError`]. Then nothing changed, and the value is dropped.
+    pub fn insert(&mut self, key: &[u8; N], value: V) -> Result<Inserted, InsertError> {
+        if key.iter().all(|&byte| byte == 0) {
+            return Err(InsertError::ZeroKey);
+        }
         // The table does not tell which value it overwrote. Nobody else writes, so it is the one found now.
         let old = self.shared.table.look_up(key);
         if old.is_none() && self.len >= self.capacity {
-            return Err(Full { capacity: self.capacity, waiting: 0 });
+            return Err(InsertError::Full { capacity: self.capacity, waiting: 0 });
         }
         let new = NonNull::from(Box::leak(Box::new(value)));
         if let Err(errno) = self.set(key, new) {
             // SAFETY: made above, and not in the table.
             drop(unsafe { Box::from_raw(new.as_ptr()) });
             debug_assert_eq!(errno.number(), ENOSPC, "a valid key is refused only for want of room");
-            return Err(Full { capacity: self.capacity, waiting: self.retired() });
+            return Err(InsertError::Full { capacity: self.capacity, waiting: self.retired() });
         }
         if let Some(value) = old {
             self.retire(Retired { value, slot: None });
@@ -175,14 +178,21 @@ pub enum Inserted {
     Replaced,
 }
 
-/// There is no room for another key.
+/// Why a key has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the table is full with {capacity} entries, and {waiting} removed ones that readers may still hold")]
-pub struct Full {
-    /// How many keys it holds.
-    pub capacity: u32,
-    /// How many values wait for readers; [`Writer::synchronize`] makes their room free.
-    pub waiting: usize,
+pub enum InsertError {
+    /// There is no room for another key.
+    #[error("the table is full with {capacity} entries, and {waiting} removed ones that readers may still hold")]
+    Full {
+        /// How many keys it holds.
+        capacity: u32,
+        /// How many values wait for readers; [`Writer::synchronize`] makes their room free.
+        waiting: usize,
+    },
+    /// DPDK cannot keep the key of zero bytes. Its empty slots look like that key, so that a second insertion would
+    /// stop its search at one of them, miss the first, and leave both in the table.
+    #[error("a key of zero bytes cannot be in the table")]
+    ZeroKey,
 }
 
 /// A value out of the table that readers may still hold.

@@ -4,14 +4,15 @@
 
 use std::sync::OnceLock;
 
-use photongate_dpdk::eal::Memory;
+use photongate_dpdk::eal::{CpuSet, Memory};
 use photongate_dpdk::{Burst, Eal, EalConfig, Mempool, MempoolConfig};
 
 /// The environment, with one worker lcore.
 pub(crate) fn eal() -> Eal {
     static EAL: OnceLock<Eal> = OnceLock::new();
     *EAL.get_or_init(|| {
-        let config = EalConfig { worker_cpus: vec![0], memory: Memory::Ordinary { mib: 256 }, ..EalConfig::default() };
+        let worker_cpus = CpuSet::usable().iter().take(1).collect();
+        let config = EalConfig { worker_cpus, memory: Memory::Ordinary { mib: 256 }, ..EalConfig::default() };
         Eal::init(config).expect("an environment without hugepages and devices comes up anywhere")
     })
 }
