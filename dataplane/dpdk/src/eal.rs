@@ -8,6 +8,7 @@ mod machine;
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use photongate_dpdk_sys as sys;
@@ -40,7 +41,7 @@ impl Eal {
 
         // DPDK keeps pointers to some arguments, and reorders the array: the texts stay, and it gets an array of its
         // own.
-        let arguments: &'static [CString] = Vec::leak(plan.arguments);
+        let arguments = ARGUMENTS.get_or_init(|| plan.arguments);
         let mut pointers: Vec<*mut c_char> = arguments.iter().map(|text| text.as_ptr().cast_mut()).collect();
         pointers.push(std::ptr::null_mut());
 
@@ -51,9 +52,14 @@ impl Eal {
         let status = unsafe { sys::rte_eal_init(arguments.len() as c_int, pointers.as_mut_ptr()) };
         // Read at once: what follows may change it.
         let errno = crate::Errno::last();
-        let mut lines = messages.finish();
-        lines.extend(printed.finish());
-        if status < 0 { Err(EalError::from_dpdk(errno, config.memory, lines)) } else { Ok(Self(())) }
+        let printed = printed.finish();
+        if status >= 0 {
+            return Ok(Self(()));
+        }
+        let mut lines = messages.into_lines();
+        // Fatal errors are both printed and logged.
+        lines.extend(printed.into_iter().filter(|line| !line.starts_with("EAL: FATAL")));
+        Err(EalError::from_dpdk(errno, config.memory, lines))
     }
 
     /// The directory of this process' telemetry socket `dpdk_telemetry.v2`.
@@ -65,3 +71,5 @@ impl Eal {
 }
 
 static WAS_TRIED: AtomicBool = AtomicBool::new(false);
+
+static ARGUMENTS: OnceLock<Vec<CString>> = OnceLock::new();

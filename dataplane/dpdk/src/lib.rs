@@ -33,7 +33,7 @@ pub use eal::{Eal, EalConfig, EalError};
 pub use errno::Errno;
 pub use hash::HashTable;
 pub use lcore::Lcore;
-pub use mbuf::{Burst, Mbuf, MbufError, TxChecksums};
+pub use mbuf::{Burst, Checksum, Mbuf, MbufError, Segments, TxChecksums};
 pub use mempool::{HEADROOM, LARGEST_DATA_ROOM, Mempool, MempoolConfig, MempoolError};
 pub use port::{Port, PortConfig, PortError};
 pub use qsbr::Qsbr;

@@ -6,7 +6,7 @@ mod setup;
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use photongate_dpdk_sys as sys;
 
@@ -27,14 +27,14 @@ impl Port {
     /// # Errors
     /// [`PortError::NotFound`], [`PortError::InUse`].
     pub fn find(eal: Eal, name: &str) -> Result<Self, PortError> {
-        Self::hold(eal, name, false)
+        Self::hold(eal, name, &mut claimed(), false)
     }
 
     /// Makes a virtual device and takes hold of its port. `description` is as for DPDK's `--vdev`: the driver with a
     /// number, then options, such as `net_tap5,iface=pg-outside`.
     ///
     /// # Errors
-    /// [`PortError`]; what DPDK logged while it tried went to the log.
+    /// [`PortError`]; [`PortError::Attach`] holds what DPDK logged of it.
     pub fn attach(eal: Eal, description: &str) -> Result<Self, PortError> {
         let name = description.split(',').next().unwrap_or_default();
         let invalid = || PortError::InvalidName { name: description.to_owned() };
@@ -42,14 +42,16 @@ impl Port {
         if name.is_empty() {
             return Err(invalid());
         }
+        let mut claimed = claimed();
         let messages = crate::eal::log::capture();
-        // SAFETY: the environment is up, as `eal` shows; DPDK copies the text.
+        // SAFETY: the environment is up, as `eal` shows; DPDK copies the text. No other thread makes or removes devices
+        // while `claimed` is locked.
         let status = unsafe { sys::rte_dev_probe(raw.as_ptr()) };
-        let messages = messages.finish();
         if let Err(errno) = Errno::check(status) {
-            return Err(PortError::Attach { device: description.to_owned(), errno, log: messages });
+            return Err(PortError::Attach { device: description.to_owned(), errno, log: messages.into_lines() });
         }
-        Self::hold(eal, name, true)
+        drop(messages);
+        Self::hold(eal, name, &mut claimed, true)
     }
 
     /// The names of all ports.
@@ -63,7 +65,7 @@ impl Port {
         ids.filter_map(|id| PortInfo::read(id).ok()).map(|info| info.name).collect()
     }
 
-    fn hold(eal: Eal, name: &str, is_attached: bool) -> Result<Self, PortError> {
+    fn hold(eal: Eal, name: &str, claimed: &mut BTreeSet<u16>, is_attached: bool) -> Result<Self, PortError> {
         let raw_name = CString::new(name).map_err(|_| PortError::InvalidName { name: name.to_owned() })?;
         let mut id = 0;
         // SAFETY: the environment is up, as `eal` shows; the name is terminated, and `id` can be written.
@@ -71,10 +73,13 @@ impl Port {
         if found != 0 {
             return Err(PortError::NotFound { name: name.to_owned(), present: Self::names(eal) });
         }
-        let device = Device::claim(id, is_attached.then_some(raw_name));
-        let device = Arc::new(device.ok_or_else(|| PortError::InUse { name: name.to_owned() })?);
         let info = PortInfo::read(id).map_err(|errno| PortError::refused(name, "tell its abilities", errno))?;
-        Ok(Self { device, info, granted: None })
+        if !claimed.insert(id) {
+            return Err(PortError::InUse { name: name.to_owned() });
+        }
+        let attached = is_attached.then_some(raw_name);
+        let device = Device { id, is_started: AtomicBool::new(false), attached };
+        Ok(Self { device: Arc::new(device), info, granted: None })
     }
 
     /// DPDK's number for it, which received packets carry.
@@ -313,12 +318,6 @@ impl Device {
         self.id
     }
 
-    /// `None` when somebody has it.
-    fn claim(id: u16, attached: Option<CString>) -> Option<Self> {
-        let is_new = CLAIMED.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        is_new.then(|| Self { id, is_started: AtomicBool::new(false), attached })
-    }
-
     fn stop(&self) {
         if self.is_started.swap(false, Ordering::AcqRel) {
             // SAFETY: the port was started. No queue is polled: either all queues were given back, or they are dropped.
@@ -331,19 +330,23 @@ impl Device {
 impl Drop for Device {
     fn drop(&mut self) {
         self.stop();
+        let mut claimed = claimed();
         // SAFETY: the last holder of the device is going, the port is stopped, and nobody can take hold of it before
-        // the line below.
+        // it is no longer claimed.
         let _ = unsafe { sys::rte_eth_dev_close(self.id) };
         if let Some(name) = &self.attached {
             // SAFETY: both texts are terminated; the port is closed, so nothing uses the device.
             let _ = unsafe { sys::rte_eal_hotplug_remove(c"vdev".as_ptr(), name.as_ptr()) };
         }
-        CLAIMED.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        claimed.remove(&self.id);
     }
 }
 
-/// Ports that have an owner. DPDK itself would let two owners fight over a queue.
-static CLAIMED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+/// Ports that have an owner: DPDK itself would let two owners fight over a queue. Locked while devices come and go.
+fn claimed() -> MutexGuard<'static, BTreeSet<u16>> {
+    static CLAIMED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    CLAIMED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn list(names: &[String]) -> String {
     if names.is_empty() { "there is none at all".to_owned() } else { format!("there are {}", names.join(", ")) }

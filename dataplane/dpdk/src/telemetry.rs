@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::libc;
 use photongate_dpdk_sys as sys;
@@ -25,10 +25,15 @@ pub fn register(
     let zero_byte = |_| invalid(Errno::new(libc::EINVAL));
     let raw_name = CString::new(name).map_err(zero_byte)?;
     let raw_help = CString::new(help).map_err(zero_byte)?;
-    COMMANDS.lock().unwrap_or_else(PoisonError::into_inner).entry(name.to_owned()).or_insert_with(|| Box::new(answer));
+    let mut commands = COMMANDS.lock().unwrap_or_else(PoisonError::into_inner);
+    if commands.contains_key(name) {
+        return Err(invalid(Errno::new(libc::EEXIST)));
+    }
     // SAFETY: the environment is up, as `_eal` shows; DPDK copies both texts, and `respond` may be called at any time.
     let status = unsafe { sys::rte_telemetry_register_cmd(raw_name.as_ptr(), Some(respond), raw_help.as_ptr()) };
-    Errno::check(status).map(drop).map_err(invalid)
+    Errno::check(status).map_err(invalid)?;
+    commands.insert(name.to_owned(), Arc::new(answer));
+    Ok(())
 }
 
 /// What a command answers.
@@ -70,8 +75,8 @@ unsafe extern "C" fn respond(command: *const c_char, parameters: *const c_char, 
         let command = unsafe { text(command) };
         // SAFETY: the same for the parameters, or null without any.
         let parameters = unsafe { text(parameters) };
-        let commands = COMMANDS.lock().unwrap_or_else(PoisonError::into_inner);
-        commands.get(command).map(|answer| answer(parameters))
+        let answer = COMMANDS.lock().unwrap_or_else(PoisonError::into_inner).get(command).cloned();
+        answer.map(|answer| answer(parameters))
     }));
     let Ok(Some(answer)) = answer else { return -libc::EINVAL };
     // SAFETY: DPDK passes an answer to fill in, which lives until this returns.
@@ -169,6 +174,6 @@ unsafe fn text<'t>(raw: *const c_char) -> &'t str {
     unsafe { CStr::from_ptr(raw) }.to_str().unwrap_or_default()
 }
 
-type Command = Box<dyn Fn(&str) -> Answer + Send + Sync>;
+type Command = Arc<dyn Fn(&str) -> Answer + Send + Sync>;
 
 static COMMANDS: Mutex<BTreeMap<String, Command>> = Mutex::new(BTreeMap::new());

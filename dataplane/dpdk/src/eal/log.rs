@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use photongate_dpdk_sys as sys;
 
@@ -66,18 +66,27 @@ pub(super) fn start(level: LogLevel, sink: LogSink) -> Result<(), Errno> {
     Errno::check(unsafe { sys::pg_log_redirect(Some(receive)) }).map(drop)
 }
 
-/// Keeps errors and warnings from now until [`Capture::finish`], instead of handing them on.
+/// Keeps errors and warnings back until the capture is dropped or asked for them.
 pub(crate) fn capture() -> Capture {
-    *CAPTURED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    *captured() = Some(Vec::new());
     Capture(())
 }
 
+/// Messages of a call that may fail: then they belong into its error. Dropping it hands them to the log after all.
 pub(crate) struct Capture(());
 
 impl Capture {
-    /// What was kept.
-    pub(crate) fn finish(self) -> Vec<String> {
-        CAPTURED.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+    /// What was kept back.
+    pub(crate) fn into_lines(self) -> Vec<String> {
+        captured().take().unwrap_or_default().into_iter().map(|(_, line)| line).collect()
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        for (level, line) in captured().take().unwrap_or_default() {
+            hand_on(level, &line);
+        }
     }
 }
 
@@ -88,18 +97,18 @@ unsafe extern "C" fn receive(level: u32, text: *const c_char, length: usize) {
     let _ = catch_unwind(AssertUnwindSafe(|| {
         let level = LogLevel::from_number(level);
         for line in String::from_utf8_lossy(bytes).lines().map(str::trim_end).filter(|line| !line.is_empty()) {
-            hand_on(level, line);
+            if level <= LogLevel::Warning
+                && let Some(captured) = captured().as_mut()
+            {
+                captured.push((level, line.to_owned()));
+            } else {
+                hand_on(level, line);
+            }
         }
     }));
 }
 
 fn hand_on(level: LogLevel, line: &str) {
-    if level <= LogLevel::Warning
-        && let Some(captured) = CAPTURED.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
-    {
-        captured.push(line.to_owned());
-        return;
-    }
     if let Some((least, sink)) = SINK.get()
         && level <= *least
     {
@@ -107,7 +116,9 @@ fn hand_on(level: LogLevel, line: &str) {
     }
 }
 
-static SINK: OnceLock<(LogLevel, LogSink)> = OnceLock::new();
+fn captured() -> MutexGuard<'static, Option<Vec<(LogLevel, String)>>> {
+    static CAPTURED: Mutex<Option<Vec<(LogLevel, String)>>> = Mutex::new(None);
+    CAPTURED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-/// Messages of a call that may fail: they belong into its error.
-static CAPTURED: Mutex<Option<Vec<String>>> = Mutex::new(None);
+static SINK: OnceLock<(LogLevel, LogSink)> = OnceLock::new();

@@ -151,3 +151,6 @@ fn apply(id: u16, info: &PortInfo, config: &PortConfig, granted: &Granted, rx_sc
 fn frame_length(mtu: u16) -> u32 {
     u32::from(mtu) + 14 + 8
 }
+
+#[cfg(test)]
+mod tests;
