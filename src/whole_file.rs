@@ -1,7 +1,7 @@
 //! Files that appear whole or not at all.
 
 use std::fs::{File, Permissions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,9 @@ impl WholeFile {
             return Ok(Self(Target::AsItIs(BufWriter::new(File::create(path)?))));
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(io::Error::new(ErrorKind::NotFound, format!("there is no folder {}", folder.display())));
+        }
         // As any other program would create it: the process's umask takes away what others must not do.
         let mut builder = tempfile::Builder::new();
         let file = builder.permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
