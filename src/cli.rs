@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use clap::{CommandFactory, Parser, Subcommand};
 
 #[cfg(feature = "dataplane")]
-use crate::commands::filter;
+use crate::commands::{bench, filter, trace};
 use crate::commands::{check, completions, import, verify};
 use crate::failure::Failure;
 
@@ -29,7 +29,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Import(arguments) => import::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         #[cfg(feature = "dataplane")]
+        Command::Bench(arguments) => bench::run(&arguments),
+        #[cfg(feature = "dataplane")]
         Command::Filter(arguments) => filter::run(&arguments),
+        #[cfg(feature = "dataplane")]
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
     }
 }
@@ -55,7 +59,11 @@ enum Command {
     Import(import::Arguments),
     Completions(completions::Arguments),
     #[cfg(feature = "dataplane")]
+    Bench(bench::Arguments),
+    #[cfg(feature = "dataplane")]
     Filter(filter::Arguments),
+    #[cfg(feature = "dataplane")]
+    Trace(trace::Arguments),
     Verify(verify::Arguments),
 }
 

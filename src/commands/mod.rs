@@ -1,8 +1,12 @@
 //! The commands, one file each.
 
+#[cfg(feature = "dataplane")]
+pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod completions;
 #[cfg(feature = "dataplane")]
 pub(crate) mod filter;
 pub(crate) mod import;
+#[cfg(feature = "dataplane")]
+pub(crate) mod trace;
 pub(crate) mod verify;
