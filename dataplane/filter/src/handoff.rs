@@ -12,6 +12,9 @@ use photongate_wire::{EtherType, Ethernet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+/// What a worker receives from the others, by port.
+pub(crate) type Inboxes = Vec<Option<Receiver>>;
+
 /// One worker's part: it passes on what is not its own.
 pub struct Handoff {
     steering: Arc<Steering>,
@@ -33,7 +36,7 @@ impl Handoff {
         workers: usize,
         steering: &Arc<Steering>,
         steered: &[bool],
-    ) -> Result<Vec<(Self, Vec<Option<Receiver>>)>, RingError> {
+    ) -> Result<Vec<(Self, Inboxes)>, RingError> {
         let mut parts: Vec<_> = (0..workers)
             .map(|worker| {
                 let leaving = (0..workers).map(|_| Burst::new()).collect();

@@ -20,6 +20,7 @@ mod keys;
 mod links;
 mod log;
 mod options;
+mod port_links;
 mod ports;
 mod reassembly;
 mod report;
@@ -37,6 +38,7 @@ pub use handoff::Handoff;
 pub use options::{
     ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions,
 };
+pub use port_links::{ExceptionLinks, Outlet, PortLinks};
 pub use reassembly::Reassembly;
 pub use report::{FragmentReport, Observer, PeerReport, PortReport, Report, WorkerReport};
-pub use worker::{ExceptionLinks, Outlet, PortLinks, Timebase, Worker, WorkerParts};
+pub use worker::{Timebase, Worker, WorkerParts};

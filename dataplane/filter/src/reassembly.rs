@@ -90,6 +90,7 @@ impl Reassembly {
 }
 
 /// Where a fragment's IP header is.
+#[derive(Clone, Copy)]
 struct Fragment {
     offset: usize,
     is_ipv6: bool,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 
 /// Adds the commands below `/photongate`. They answer as long as the filter runs; DPDK cannot take them back.
 pub(crate) fn register(eal: Eal, observer: &Arc<Observer>) -> Result<(), TelemetryError> {
-    let commands: [(&str, &str, fn(&Observer, &str) -> Answer); 4] = [
+    let commands: [(&str, &str, Answerer); 4] = [
         ("/photongate/counters", "Returns packets by verdict and reason. No parameters.", counters),
         ("/photongate/workers", "Returns the counters of each worker. No parameters.", workers),
         ("/photongate/peers", "Returns packets by peer. Parameter: an ISD-AS, for one peer by reason.", peers),
@@ -23,6 +23,9 @@ pub(crate) fn register(eal: Eal, observer: &Arc<Observer>) -> Result<(), Telemet
     }
     Ok(())
 }
+
+/// Answers a command that came with these parameters.
+type Answerer = fn(&Observer, &str) -> Answer;
 
 fn counters(observer: &Observer, _: &str) -> Answer {
     let report = observer.report();

@@ -2,16 +2,15 @@
 
 use crate::counters::WorkerCounters;
 use crate::dictionary::DictionaryReader;
-use crate::egress::Egress;
 use crate::handoff::Handoff;
 use crate::keys::unix_now;
+use crate::port_links::{self, PortLinks};
 use crate::reassembly::Reassembly;
 use crate::trace::Tap;
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use arrayvec::ArrayVec;
-use photongate_dpdk::ring::Receiver;
-use photongate_dpdk::{Burst, Mbuf, Mempool, RxQueue, TxChecksums};
+use photongate_dpdk::{Burst, Mbuf, Mempool, TxChecksums};
 use photongate_pipeline::{
     Action, ChecksumOffload, Clock, Frame, MAX_BURST, Outcome, Pipeline, PortIndex, Probe, Settings, Stage,
 };
@@ -60,34 +59,6 @@ pub struct WorkerParts {
     pub burst: usize,
     /// The clock that rates are measured by, the same for all workers.
     pub timebase: Timebase,
-}
-
-/// One worker's links to one port.
-pub struct PortLinks {
-    /// Where packets arrive; `None` if the port has fewer queues than there are workers.
-    pub receive: Option<RxQueue>,
-    /// Where packets arrive that another worker received and this one owns.
-    pub inbox: Option<Receiver>,
-    /// The way out.
-    pub transmit: Outlet,
-    /// The kernel's interface that stands for the port.
-    pub exception: Option<ExceptionLinks>,
-}
-
-/// One worker's links to the kernel interface that stands for a port.
-pub struct ExceptionLinks {
-    /// Where the kernel's packets arrive; one worker has it.
-    pub receive: Option<RxQueue>,
-    /// The way to the kernel.
-    pub transmit: Outlet,
-}
-
-/// A way out, for this worker's packets and for those of workers that have none.
-pub struct Outlet {
-    /// This worker's.
-    pub egress: Egress,
-    /// Packets of others' that shall leave this way.
-    pub relay: Option<Receiver>,
 }
 
 /// A moment at which both clocks were read.
@@ -153,7 +124,7 @@ impl Worker {
         }
         self.dictionary.quiesce();
         self.polls = self.polls.wrapping_add(1);
-        if self.polls % POLLS_PER_EXPIRY == 0
+        if self.polls.is_multiple_of(POLLS_PER_EXPIRY)
             && let Some(reassembly) = &mut self.reassembly
         {
             reassembly.expire(&self.counters);
@@ -229,65 +200,33 @@ impl Worker {
         let ranges: ArrayVec<Range<usize>, MAX_BURST> = frames.iter().map(Frame::range).collect();
         drop(frames);
 
+        // What is left in it at the end is freed in one go.
         let mut discarded: Burst<MAX_BURST> = Burst::new();
-        for ((mut packet, range), outcome) in burst.drain().zip(ranges).zip(&*outcomes) {
-            // The range is inside the buffer, as the frame made sure, and the packet is contiguous.
+        let Self { ports, counters, outcomes, .. } = self;
+        for ((mut packet, range), outcome) in burst.drain().zip(ranges).zip(outcomes.iter()) {
+            // It always fits: the frame made sure that the range is inside the buffer, and the packet is contiguous.
             let fits = packet.set_data_range(range).is_ok();
             packet.set_tx_checksums(outcome.udp_checksum.map(tx_checksums));
-            let (action, outlet) = match outcome.action {
-                Action::Forward if fits => (Action::Forward, forward_to),
-                action => (action, port),
-            };
-            let (links, counters) = match (self.ports.get_mut(outlet), self.counters.ports.get(outlet)) {
-                (Some(links), Some(counters)) => (links, counters),
-                _ => continue,
-            };
-            match action {
-                Action::Forward => links.transmit.egress.push(packet, &counters.transmit_lost),
-                Action::Reply => {
-                    self.counters.icmp_replies.add(1);
-                    links.transmit.egress.push(packet, &counters.transmit_lost);
+            let rejected = match outcome.action {
+                Action::Forward if fits => port_links::transmit(ports, counters, forward_to, packet),
+                Action::Reply if fits => {
+                    counters.icmp_replies.add(1);
+                    port_links::transmit(ports, counters, port, packet)
                 }
-                Action::Kernel => match &mut links.exception {
-                    Some(exception) => {
-                        counters.to_kernel.add(1);
-                        exception.transmit.egress.push(packet, &counters.to_kernel_lost);
-                    }
-                    None => {
-                        counters.to_kernel_lost.add(1);
-                        let _ = discarded.push(packet);
-                    }
-                },
+                Action::Kernel if fits => port_links::to_kernel(ports, counters, port, packet),
+                Action::Forward | Action::Reply | Action::Kernel | Action::Discard => Some(packet),
+            };
+            if let Some(packet) = rejected {
                 // There is room for the whole burst.
-                Action::Discard => drop(discarded.push(packet)),
+                let _ = discarded.push(packet);
             }
         }
     }
 
     /// Moves the kernel's packets and those relayed for others, and sends everything that has collected.
     fn send(&mut self, sources: Sources) -> usize {
-        let mut packets = 0;
-        for (links, counters) in self.ports.iter_mut().zip(&self.counters.ports) {
-            if let Some(exception) = &mut links.exception {
-                if sources == Sources::All
-                    && let Some(queue) = &mut exception.receive
-                {
-                    let mut burst: Burst<MAX_BURST> = Burst::new();
-                    let received = queue.receive(&mut burst);
-                    packets += received;
-                    counters.from_kernel.add(received as u64);
-                    for mut packet in burst.drain() {
-                        packet.set_tx_checksums(None);
-                        links.transmit.egress.push(packet, &counters.transmit_lost);
-                    }
-                }
-                packets += exception.transmit.relay(&counters.to_kernel_lost);
-                exception.transmit.egress.flush(&counters.to_kernel_lost);
-            }
-            packets += links.transmit.relay(&counters.transmit_lost);
-            links.transmit.egress.flush(&counters.transmit_lost);
-        }
-        packets
+        let ports = self.ports.iter_mut().zip(&self.counters.ports);
+        ports.map(|(links, counters)| links.send(counters, sources == Sources::All)).sum()
     }
 }
 
@@ -300,23 +239,6 @@ pub(crate) enum Sources {
     Workers,
     /// What other workers want sent.
     Relays,
-}
-
-impl Outlet {
-    /// A way out for this worker alone.
-    pub fn new(egress: Egress) -> Self {
-        Self { egress, relay: None }
-    }
-
-    fn relay(&mut self, lost: &crate::counters::Counter) -> usize {
-        let Some(relay) = &mut self.relay else { return 0 };
-        let mut burst: Burst<MAX_BURST> = Burst::new();
-        let received = relay.receive(&mut burst);
-        for packet in burst.drain() {
-            self.egress.push(packet, lost);
-        }
-        received
-    }
 }
 
 impl Timebase {

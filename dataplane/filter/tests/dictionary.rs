@@ -125,11 +125,11 @@ fn an_unknown_peer_has_no_entry_not_even_the_one_whose_key_is_all_zeroes() {
 }
 
 fn key(n: usize) -> PeerKey {
-    PeerKey { isd_as: IsdAs::from_bits(1 << 48 | n as u64 + 1), protocol: photongate_drkey::Protocol(3) }
+    PeerKey { isd_as: IsdAs::from_bits((1 << 48) + n as u64 + 1), protocol: photongate_drkey::Protocol(3) }
 }
 
 fn passing(round: u64) -> PeerKey {
-    PeerKey { isd_as: IsdAs::from_bits(2 << 48 | round), protocol: photongate_drkey::Protocol(3) }
+    PeerKey { isd_as: IsdAs::from_bits((2 << 48) + round), protocol: photongate_drkey::Protocol(3) }
 }
 
 const PEERS: usize = 100;
