@@ -25,8 +25,7 @@ fn main() {
 /// The installed version, checked against the range that the shim covers.
 fn version() -> String {
     let version = pkg_config(&["--modversion", "libdpdk"]).unwrap_or_else(|problem| {
-        eprintln!("{problem}");
-        fail(&format!("DPDK's development files are missing (pkg-config finds no libdpdk). To install them: {INSTALL}"))
+        fail_with(&problem, &format!("DPDK's development files are missing. To install them: {INSTALL}"))
     });
     let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
     let release = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
@@ -49,8 +48,8 @@ fn compile_shim(flags: &str) {
         build.flag(flag);
     }
     if let Err(problem) = build.try_compile("photongate_dpdk_shim") {
-        eprintln!("{problem}");
-        fail(&format!("the DPDK shim does not compile; a C compiler and DPDK's headers are needed: {INSTALL}"));
+        let advice = format!("csrc/shim.c does not compile; a C compiler and DPDK's headers are needed: {INSTALL}");
+        fail_with(&problem, &advice);
     }
 }
 
@@ -79,8 +78,8 @@ fn generate_bindings(flags: &str) {
             .write_to_file(&out)
             .unwrap_or_else(|problem| fail(&format!("cannot write {}: {problem}", out.display()))),
         Ok(Err(problem)) => {
-            eprintln!("{problem}");
-            fail(&format!("bindgen cannot read DPDK's headers. If they are incomplete, install them again: {INSTALL}"))
+            let advice = format!("bindgen cannot read DPDK's headers. If they are incomplete, install them: {INSTALL}");
+            fail_with(&problem, &advice)
         }
         Err(_) => {
             fail(&format!("libclang, which bindgen reads DPDK's headers with, is missing. To install it: {INSTALL}"))
@@ -150,15 +149,25 @@ fn pkg_config(arguments: &[&str]) -> Result<String, String> {
     }
 }
 
+/// Ends the build with this message alone. Cargo counts the error itself; a failing exit status would add everything
+/// that was printed before.
 fn fail(message: &str) -> ! {
     println!("cargo::error={message}");
-    exit(1)
+    exit(0)
+}
+
+/// As [`fail`], after what a tool said.
+fn fail_with(output: &dyn std::fmt::Display, message: &str) -> ! {
+    for line in output.to_string().lines() {
+        println!("cargo::error={line}");
+    }
+    fail(message)
 }
 
 const OLDEST: (u32, u32) = (22, 11);
 const NEWEST: (u32, u32) = (24, 11);
 
-const INSTALL: &str = "sudo apt-get install -y libdpdk-dev libclang-dev pkg-config gcc";
+const INSTALL: &str = "sudo apt-get install libdpdk-dev libclang-dev pkg-config gcc";
 
 /// Set to link DPDK's archives into the binary instead of its shared libraries.
 const STATIC: &str = "PHOTONGATE_DPDK_STATIC";
