@@ -15,7 +15,7 @@ use photongate_net::Shutdown;
 
 use crate::config::FilterConfig;
 use crate::failure::Failure;
-use crate::logging::{self, LogFormat};
+use crate::logging::{self, LogFormat, LogLevel};
 
 use status::Status;
 
@@ -45,9 +45,9 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     log_format: LogFormat,
 
-    /// The least severe messages to log: error, warn, info, debug or trace
-    #[arg(long, default_value = "info", value_name = "LEVEL")]
-    log_level: String,
+    /// The least severe messages to log
+    #[arg(long, value_enum, default_value_t, value_name = "LEVEL")]
+    log_level: LogLevel,
 
     /// Write the final counters to this file, too
     #[arg(long, value_name = "FILE")]
@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
 /// # Errors
 /// It cannot start, or fails while it runs.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    logging::start(arguments.log_format, &arguments.log_level).map_err(bad_input)?;
+    logging::start(arguments.log_format, arguments.log_level);
     let config = FilterConfig::load(&arguments.config).map_err(Failure::bad_input)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");

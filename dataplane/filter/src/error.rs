@@ -14,7 +14,7 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// DPDK's environment cannot be set up.
-    #[error("{0}")]
+    #[error("{}{}", .0, what_to_change(.0))]
     Environment(#[from] EalError),
     /// A port's device is not there, or does not work.
     #[error("port {port}: {source}{}", hint(source, device))]
@@ -106,6 +106,17 @@ pub enum StartError {
         /// Its answer.
         source: io::Error,
     },
+}
+
+/// Which setting an operator can change.
+fn what_to_change(error: &EalError) -> &'static str {
+    match error {
+        EalError::UnknownCpu { .. } => "; choose workers.cores from these",
+        EalError::TooManyWorkers { .. } => "; lower workers.count",
+        EalError::NotEnoughMemory { .. } => "; lower memory.mib and memory.buffers",
+        EalError::NotEnoughHugepages { .. } => ", or lower memory.mib",
+        _ => "",
+    }
 }
 
 /// What an operator can do about a device that is not there.

@@ -106,3 +106,40 @@ pub(crate) fn owner(steering: &Steering, frame: &[u8]) -> Option<usize> {
 
 /// Packets that wait for their owner: what arrives at a busy port while another worker sleeps its longest.
 const CAPACITY: u32 = 2048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use photongate_pipeline::steering::Over;
+
+    #[test]
+    fn the_owner_follows_from_the_addresses_whatever_stands_around_them() {
+        let steering = Steering::new(64, Over::Both);
+        let (source, destination) = ([10, 1, 0, 1], [10, 2, 0, 1]);
+        let expected = steering.owner(source.into(), destination.into());
+        let datagram = [&[0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0], &source[..], &destination[..]].concat();
+        let untagged = [&[0; 12][..], &[8, 0], &datagram[..]].concat();
+        let tagged = [&[0; 12][..], &[0x81, 0, 0, 7, 8, 0], &datagram[..], b"and a payload"].concat();
+        assert_eq!(owner(&steering, &untagged), Some(expected));
+        assert_eq!(owner(&steering, &tagged), Some(expected));
+    }
+
+    #[test]
+    fn ipv6_has_owners_too() {
+        let steering = Steering::new(64, Over::Both);
+        let (source, destination) = ([0xfd; 16], [0xfc; 16]);
+        let datagram = [&[0x60, 0, 0, 0, 0, 0, 59, 64], &source[..], &destination[..]].concat();
+        let frame = [&[0; 12][..], &[0x86, 0xdd], &datagram[..]].concat();
+        assert_eq!(owner(&steering, &frame), Some(steering.owner(source.into(), destination.into())));
+    }
+
+    #[test]
+    fn what_has_no_whole_addresses_is_anyones() {
+        let steering = Steering::new(64, Over::Both);
+        let arp = [&[0; 12][..], &[8, 6], &[0; 28][..]].concat();
+        let cut = [&[0; 12][..], &[8, 0], &[0x45; 19][..]].concat();
+        for frame in [&arp[..], &cut, &cut[..13], &[]] {
+            assert_eq!(owner(&steering, frame), None);
+        }
+    }
+}

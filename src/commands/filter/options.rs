@@ -2,7 +2,9 @@
 
 use std::time::SystemTime;
 
-use photongate_filter::{ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions};
+use photongate_filter::{
+    ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions,
+};
 use photongate_wire::UnixNanos;
 
 use crate::config::{self, DEFAULT_SOCKET, FilterConfig};
