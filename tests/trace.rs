@@ -69,7 +69,6 @@ fn an_interrupted_trace_leaves_a_complete_file() {
     let file = filter.path("interrupted.pcapng");
     let trace = filter.trace(&["--write", file.to_str().unwrap()]);
     filter.send(&[BAD_MAC]);
-    thread::sleep(Duration::from_millis(200));
     let killed = Command::new("kill").args(["-INT", &trace.id().to_string()]).status().unwrap();
     assert!(killed.success());
     let output = trace.wait_with_output().unwrap();
@@ -120,7 +119,6 @@ fn a_filter_that_stops_ends_the_trace_in_order() {
     let mut filter = Filter::start();
     let trace = filter.trace(&[]);
     filter.send(&[BAD_MAC]);
-    thread::sleep(Duration::from_millis(200));
     let Filter { socket, folder, .. } = filter;
     drop(socket);
     let output = trace.wait_with_output().unwrap();

@@ -9,6 +9,8 @@ pub(crate) struct Record {
     /// The trace it belongs to.
     pub(crate) generation: u64,
     pub(crate) about: About,
+    /// Packets of the trace that had been left out before this one.
+    pub(crate) left_out_before: u64,
     len: usize,
     buffer: Box<[u8]>,
 }
@@ -38,7 +40,7 @@ impl Record {
             peer: None,
             original_len: 0,
         };
-        Self { generation: 0, about, len: 0, buffer: vec![0; capacity].into() }
+        Self { generation: 0, about, left_out_before: 0, len: 0, buffer: vec![0; capacity].into() }
     }
 
     /// Replaces what the record holds, by as much of `bytes` as there is room for.

@@ -141,6 +141,7 @@ impl Place {
         match self.free.pop() {
             Some(mut record) => {
                 record.fill(generation, about, bytes);
+                record.left_out_before = self.left_out.load(Ordering::Relaxed);
                 if let Err(record) = self.full.push(record) {
                     let _ = self.free.push(record);
                 }

@@ -1,7 +1,9 @@
 //! One client of the control socket.
 
 use crate::keys::unix_now;
+use crate::trace::RECORDS;
 use crate::trace::control::Shared;
+use crate::trace::record::Record;
 use crate::trace::request::{Plan, Request, TraceRequest};
 use crate::trace::writer::TraceWriter;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -70,19 +72,27 @@ fn trace(stream: &UnixStream, mut output: Patient<'_>, request: &TraceRequest, s
     answer(&mut output, &json!({ "ok": true }))?;
     let mut writer = TraceWriter::new(BufWriter::with_capacity(BUFFER, output), &shared.ports, plan.snap_len)?;
     let mut end = End::new(stream, &shared.stopping, &plan);
+    let pass_on = |writer: &mut TraceWriter<_>, end: &mut End<'_>| {
+        let written = trace.take(|record| {
+            end.count(record);
+            writer.write(record)
+        });
+        written.transpose().map(|written| written.is_some())
+    };
     while !end.has_come() {
-        match trace.take(|record| (writer.write(record), record.bytes().len())) {
-            Some((written, bytes)) => {
-                written?;
-                end.count(bytes);
-            }
-            None => {
-                writer.flush()?;
-                end.wait();
-            }
+        if !pass_on(&mut writer, &mut end)? {
+            writer.flush()?;
+            end.wait();
         }
     }
-    writer.finish(trace.left_out(), unix_now()).map(drop)
+    // What is on its way belongs to the trace, too; but as long as the workers run, more comes for ever.
+    let mut on_its_way = RECORDS;
+    while on_its_way > 0 && !end.is_full() && pass_on(&mut writer, &mut end)? {
+        on_its_way -= 1;
+    }
+    // A trace that is full lacks nothing that came behind its last packet.
+    let left_out = if end.is_full() { end.left_out } else { trace.left_out() };
+    writer.finish(left_out, unix_now()).map(drop)
 }
 
 /// When a trace ends: at one of its bounds, with the filter, or when the client wants no more.
@@ -92,6 +102,8 @@ struct End<'s> {
     deadline: Option<Instant>,
     packets: u64,
     bytes: u64,
+    /// Packets that were left out before the last one counted.
+    left_out: u64,
     next_look: Instant,
 }
 
@@ -99,17 +111,23 @@ impl<'s> End<'s> {
     fn new(stream: &'s UnixStream, stopping: &'s AtomicBool, plan: &Plan) -> Self {
         let now = Instant::now();
         let deadline = plan.duration.and_then(|duration| now.checked_add(duration));
-        Self { stream, stopping, deadline, packets: plan.packets, bytes: plan.bytes, next_look: now }
+        Self { stream, stopping, deadline, packets: plan.packets, bytes: plan.bytes, left_out: 0, next_look: now }
     }
 
     /// Takes a packet off the bounds.
-    fn count(&mut self, bytes: usize) {
+    fn count(&mut self, record: &Record) {
         self.packets = self.packets.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(bytes as u64);
+        self.bytes = self.bytes.saturating_sub(record.bytes().len() as u64);
+        self.left_out = record.left_out_before;
+    }
+
+    /// Whether the trace has as many packets, or bytes, as were asked for.
+    fn is_full(&self) -> bool {
+        self.packets == 0 || self.bytes == 0
     }
 
     fn has_come(&mut self) -> bool {
-        if self.packets == 0 || self.bytes == 0 {
+        if self.is_full() {
             return true;
         }
         let now = Instant::now();

@@ -65,12 +65,25 @@ fn a_trace_ends_after_its_time_and_after_its_bytes() {
 }
 
 #[test]
+fn a_full_trace_does_not_count_what_came_behind_its_last_packet() {
+    let mut server = Server::start();
+    let mut client = server.connect();
+    client.ask(r#"{"request":"trace","packets":3}"#);
+    for _ in 0..100 {
+        server.send_packets(32);
+    }
+    let file = client.rest();
+    assert_eq!(packets(&file), 3);
+    let statistics = format!("{:?}", blocks(&file).last());
+    assert!(statistics.contains("IsbOsDrop(0)"), "{statistics}");
+}
+
+#[test]
 fn a_client_that_closes_its_side_gets_the_rest_of_the_file() {
     let mut server = Server::start();
     let mut client = server.connect();
     client.ask(r#"{"request":"trace"}"#);
     server.send_packets(2);
-    thread::sleep(Duration::from_millis(50));
     client.stream.shutdown(Shutdown::Write).unwrap();
     let file = client.rest();
     assert_eq!(packets(&file), 2);
@@ -124,7 +137,6 @@ fn when_the_filter_stops_the_file_is_complete_and_the_socket_gone() {
     let mut client = server.connect();
     client.ask(r#"{"request":"trace"}"#);
     server.send_packets(1);
-    thread::sleep(Duration::from_millis(50));
     let path = server.socket.path().to_owned();
     let Server { socket, _folder, .. } = server;
     drop(socket);
