@@ -1,7 +1,7 @@
 //! Build identity for `photongate --version`: the git revision, and the DPDK version that is linked.
 //!
-//! DPDK needs no link arguments from here. Those of the `photongate-dpdk-sys` crate reach the binary, also the ones
-//! that keep the drivers of a static DPDK.
+//! DPDK needs no link arguments from here: those of the `photongate-dpdk-sys` crate reach the binary, and DPDK loads
+//! its poll-mode drivers when it starts.
 
 use std::env;
 use std::path::{Path, PathBuf};

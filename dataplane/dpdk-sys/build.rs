@@ -9,7 +9,7 @@ use std::process::{Command, exit};
 
 fn main() {
     println!("cargo::rerun-if-changed=csrc");
-    for variable in ["PKG_CONFIG", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "LIBCLANG_PATH", STATIC] {
+    for variable in ["PKG_CONFIG", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "LIBCLANG_PATH"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
 
@@ -94,32 +94,18 @@ fn opaque_declaration(name: &str) -> String {
     format!("#[repr(C)] pub struct {name} {{ data: [u8; 0], marker: {marker} }}\n")
 }
 
-/// Links what the allow-list names.
+/// Links the shared libraries that hold what the allow-list names.
 ///
-/// Poll-mode drivers and the mempool handlers are not linked: a shared DPDK loads them at start from the plug-in
-/// directory compiled into it. In a static DPDK nothing refers to them, so the linker would drop them, and no port
-/// and no mempool could be created; then every archive is linked whole.
+/// Not the poll-mode drivers and mempool handlers: DPDK loads them at start from the plug-in directory compiled into
+/// it. That is also why there is no static variant. Nothing refers to a driver, so the linker would drop it from an
+/// archive, and no port and no mempool could be made; every archive would have to be linked whole, with libraries
+/// that distributions do not all ship.
 fn link() {
-    if env::var_os(STATIC).is_none() {
-        let flags = pkg_config(&["--libs", "libdpdk"]).unwrap_or_else(|problem| fail(&problem));
-        for flag in flags.split_whitespace() {
-            if let Some(directory) = flag.strip_prefix("-L") {
-                println!("cargo::rustc-link-search=native={directory}");
-            } else if let Some(library) = flag.strip_prefix("-l").filter(|library| LIBRARIES.contains(library)) {
-                println!("cargo::rustc-link-lib=dylib={library}");
-            }
-        }
-        return;
-    }
-    let flags = pkg_config(&["--libs", "--static", "libdpdk"]).unwrap_or_else(|problem| fail(&problem));
-    let libdir = pkg_config(&["--variable=libdir", "libdpdk"]).unwrap_or_else(|problem| fail(&problem));
-    println!("cargo::rustc-link-search=native={libdir}");
+    let flags = pkg_config(&["--libs", "libdpdk"]).unwrap_or_else(|problem| fail(&problem));
     for flag in flags.split_whitespace() {
         if let Some(directory) = flag.strip_prefix("-L") {
             println!("cargo::rustc-link-search=native={directory}");
-        } else if let Some(archive) = flag.strip_prefix("-l:lib").and_then(|name| name.strip_suffix(".a")) {
-            println!("cargo::rustc-link-lib=static:+whole-archive,-bundle={archive}");
-        } else if let Some(library) = flag.strip_prefix("-l").filter(|library| !library.starts_with("rte_")) {
+        } else if let Some(library) = flag.strip_prefix("-l").filter(|library| LIBRARIES.contains(library)) {
             println!("cargo::rustc-link-lib=dylib={library}");
         }
     }
@@ -168,9 +154,6 @@ const OLDEST: (u32, u32) = (22, 11);
 const NEWEST: (u32, u32) = (24, 11);
 
 const INSTALL: &str = "sudo apt-get install libdpdk-dev libclang-dev pkg-config gcc";
-
-/// Set to link DPDK's archives into the binary instead of its shared libraries.
-const STATIC: &str = "PHOTONGATE_DPDK_STATIC";
 
 /// The libraries that hold `FUNCTIONS`, in any of the versions: `rte_log` was split from `rte_eal` in 23.11.
 const LIBRARIES: [&str; 11] = [

@@ -4,8 +4,7 @@
 //! offers only to C (static inline functions, macros, structures that change between versions), and [`mbuf`], which
 //! reads packet buffers in place.
 //!
-//! DPDK 22.11 to 24.11. Shared libraries by default; with `PHOTONGATE_DPDK_STATIC=1` in the environment of the build,
-//! DPDK's archives are linked into the binary whole, drivers included.
+//! DPDK 22.11 to 24.11, as shared libraries.
 
 pub mod mbuf;
 
