@@ -1,40 +1,30 @@
 //! The filter as a whole: started, watched, and stopped.
 
 use crate::cores;
+use crate::counters::WorkerCounters;
 use crate::dictionary::Dictionary;
 use crate::error::StartError;
 use crate::idle::Idle;
 use crate::keys::{KeyThread, Schedule};
-use crate::links;
-use crate::options::{ControlSocketOptions, FilterOptions, MemoryOptions, PeerOptions};
+use crate::links::{self, WorkerLinks};
+use crate::options::{ControlSocketOptions, Device, FilterOptions, MemoryOptions, PeerOptions};
+use crate::plan::Plan;
 use crate::ports::{self, OpenPort, Pools};
 use crate::report::Observer;
 use crate::run::{StopSignal, run};
 use crate::telemetry;
 use crate::trace::{ControlOptions, ControlSocket, Tap, Tracer};
-use crate::worker::{Timebase, Worker, WorkerParts};
+use crate::worker::Timebase;
 use arc_swap::ArcSwap;
 use photongate_dpdk::eal::{EalConfig, Memory};
 use photongate_dpdk::lcore::{self, WorkerPanic};
 use photongate_dpdk::{Eal, Port};
-use photongate_pipeline::duplicates::{DuplicateFilter, Sizing};
+use photongate_drkey::Rotation;
 use photongate_pipeline::limits::Limit;
-use photongate_pipeline::timestamps::TimestampIssuer;
-use photongate_pipeline::{Parts, PeerState, Pipeline};
+use photongate_pipeline::{PeerState, Settings, VerdictCounters};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
-
-/// A filter that runs. Dropping it stops it.
-pub struct Running {
-    workers: Vec<lcore::Worker<()>>,
-    stop: Arc<StopSignal>,
-    keys: Option<KeyThread>,
-    control: Option<ControlSocket>,
-    observer: Arc<Observer>,
-    /// Kept as long as workers poll them.
-    _exceptions: Vec<Port>,
-}
 
 /// Starts filters.
 pub struct Filter;
@@ -79,6 +69,7 @@ impl Filter {
 
         let links = links::between(eal, &open, queues, &settings, workers)?;
         let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let (tracer, taps) = Tracer::new(workers);
         let (mut ports, mut exceptions) = (Vec::new(), Vec::new());
         for OpenPort { name, port, exception, .. } in open {
             ports.push((name, port));
@@ -92,49 +83,10 @@ impl Filter {
             observer: Arc::new(Observer { workers: Vec::new(), ports: Vec::new(), peers: states }),
             _exceptions: exceptions,
         };
-        let (ready, has_begun) = channel();
-        let (tracer, taps) = Tracer::new(workers);
-        let parts = links.into_iter().zip(taps).enumerate();
-        for ((index, (links, tap)), lcore) in parts.zip(eal.workers()) {
-            let pool = pools.near(Some(lcore.socket()));
-            let plan = Plan {
-                index,
-                workers,
-                sizing: options.duplicates.clone(),
-                seed: random_seed()?,
-                backend: options.workers.backend,
-                dictionary: dictionary.reader()?,
-                reassembly: links::reassembly(eal, &settings.load(), &options, pool)?,
-                tap,
-                links,
-                settings: Arc::clone(&settings),
-                pool,
-                burst: options.workers.burst,
-                timebase,
-            };
-            let idle = Idle::new(options.workers.adaptive_polling);
-            let (stop, ready) = (Arc::clone(&running.stop), ready.clone());
-            running.workers.push(eal.launch(lcore, move || {
-                let mut worker = plan.build();
-                let counters = (Arc::clone(worker.pipeline().counters()), Arc::clone(worker.counters()));
-                // Whoever started this has given up if it is not listening.
-                let _ = ready.send((index, counters));
-                drop(ready);
-                run(&mut worker, idle, &stop);
-            })?);
-        }
-        if running.workers.len() < workers {
-            return Err(StartError::Options("the environment has fewer lcores than the filter has workers"));
-        }
-        drop(ready);
-        let mut counters: Vec<_> = has_begun.iter().collect();
-        if let Some(panic) = running.failure() {
-            return Err(panic.into());
-        }
-        counters.sort_by_key(|(index, _)| *index);
-        let workers = counters.into_iter().map(|(_, counters)| counters).collect();
+        let shared = Shared { dictionary, settings, pools, timebase };
+        let counters = running.launch(eal, &options, &shared, links, taps)?;
         let peers = running.observer.peers.clone();
-        running.observer = Arc::new(Observer { workers, ports, peers });
+        running.observer = Arc::new(Observer { workers: counters, ports, peers });
         running.control = control(options.control, tracer, &running.observer)?;
         if options.dpdk.telemetry
             && let Err(error) = telemetry::register(eal, &running.observer)
@@ -143,6 +95,17 @@ impl Filter {
         }
         Ok(running)
     }
+}
+
+/// A filter that runs. Dropping it stops it.
+pub struct Running {
+    workers: Vec<lcore::Worker<()>>,
+    stop: Arc<StopSignal>,
+    keys: Option<KeyThread>,
+    control: Option<ControlSocket>,
+    observer: Arc<Observer>,
+    /// Kept as long as workers poll them.
+    _exceptions: Vec<Port>,
 }
 
 impl Running {
@@ -171,6 +134,57 @@ impl Running {
         Ok(Arc::clone(&self.observer))
     }
 
+    /// Launches a worker for each of `links`, and waits until all of them poll. Returns where each counts.
+    fn launch(
+        &mut self,
+        eal: Eal,
+        options: &FilterOptions,
+        shared: &Shared,
+        links: Vec<WorkerLinks>,
+        taps: Vec<Tap>,
+    ) -> Result<Vec<Counters>, StartError> {
+        let workers = links.len();
+        let (ready, has_begun) = channel();
+        for ((index, (links, tap)), lcore) in links.into_iter().zip(taps).enumerate().zip(eal.workers()) {
+            let pool = shared.pools.near(Some(lcore.socket()));
+            let plan = Plan {
+                index,
+                workers,
+                sizing: options.duplicates.clone(),
+                seed: random_seed()?,
+                backend: options.workers.backend,
+                dictionary: shared.dictionary.reader()?,
+                links,
+                reassembly: links::reassembly(eal, &shared.settings.load(), options, pool)?,
+                tap,
+                settings: Arc::clone(&shared.settings),
+                pool,
+                burst: options.workers.burst,
+                timebase: shared.timebase,
+            };
+            let idle = Idle::new(options.workers.adaptive_polling);
+            let (stop, ready) = (Arc::clone(&self.stop), ready.clone());
+            self.workers.push(eal.launch(lcore, move || {
+                let mut worker = plan.build();
+                let counters = (Arc::clone(worker.pipeline().counters()), Arc::clone(worker.counters()));
+                // Whoever started this has given up if it is not listening.
+                let _ = ready.send((index, counters));
+                drop(ready);
+                run(&mut worker, idle, &stop);
+            })?);
+        }
+        if self.workers.len() < workers {
+            return Err(StartError::Options("the environment has fewer lcores than the filter has workers"));
+        }
+        drop(ready);
+        let mut counters: Vec<_> = has_begun.iter().collect();
+        if let Some(panic) = self.failure() {
+            return Err(panic.into());
+        }
+        counters.sort_by_key(|(index, _)| *index);
+        Ok(counters.into_iter().map(|(_, counters)| counters).collect())
+    }
+
     fn halt(&mut self) -> Result<(), WorkerPanic> {
         self.stop.request();
         let mut result = Ok(());
@@ -192,55 +206,23 @@ impl Drop for Running {
     }
 }
 
-/// What a worker is made of, on its way to the lcore where it is put together, so that its memory is near.
-struct Plan {
-    index: usize,
-    workers: usize,
-    sizing: Option<Sizing>,
-    seed: [u64; 2],
-    backend: &'static dyn photongate_crypto::Backend,
-    dictionary: crate::dictionary::DictionaryReader,
-    links: links::WorkerLinks,
-    reassembly: Option<crate::reassembly::Reassembly>,
-    tap: Tap,
-    settings: Arc<ArcSwap<photongate_pipeline::Settings>>,
-    pool: photongate_dpdk::Mempool,
-    burst: usize,
+/// What all workers have in common.
+struct Shared {
+    dictionary: Dictionary,
+    settings: Arc<ArcSwap<Settings>>,
+    pools: Pools,
     timebase: Timebase,
 }
 
-impl Plan {
-    fn build(self) -> Worker {
-        let settings = self.settings.load_full();
-        let duplicates = self.sizing.as_ref().map(|sizing| {
-            let mut duplicates = DuplicateFilter::new(sizing, self.seed);
-            // What an earlier run accepted is unknown, so nothing sent before this one is.
-            duplicates.refuse_before(self.timebase.unix());
-            duplicates
-        });
-        let issuer = TimestampIssuer::new(self.index, self.workers, settings.times.time_threshold);
-        let pipeline = Pipeline::new(Parts { settings, backend: self.backend, duplicates, issuer, worker: self.index });
-        Worker::new(WorkerParts {
-            ports: self.links.ports,
-            pipeline,
-            dictionary: self.dictionary,
-            settings: self.settings,
-            handoff: self.links.handoff,
-            reassembly: self.reassembly,
-            tap: Some(self.tap),
-            pool: self.pool,
-            burst: self.burst,
-            timebase: self.timebase,
-        })
-    }
-}
+/// Where a worker counts.
+type Counters = (Arc<VerdictCounters>, Arc<WorkerCounters>);
 
 /// DPDK's environment for these options.
 fn environment(options: &FilterOptions) -> EalConfig {
     let MemoryOptions { hugepages, mib, .. } = options.memory;
     let pci = options.ports.iter().filter_map(|port| match &port.device {
-        crate::options::Device::Pci { arguments, .. } => Some(arguments.clone()),
-        crate::options::Device::Virtual(_) => None,
+        Device::Pci { arguments, .. } => Some(arguments.clone()),
+        Device::Virtual(_) => None,
     });
     EalConfig {
         worker_cpus: cores::choose(options.workers.count, options.workers.cores.as_deref()),
@@ -274,11 +256,7 @@ fn control(
     }
 }
 
-fn peer_states(
-    peers: Vec<PeerOptions>,
-    workers: usize,
-    timebase: &Timebase,
-) -> Vec<(Arc<PeerState>, photongate_drkey::Rotation)> {
+fn peer_states(peers: Vec<PeerOptions>, workers: usize, timebase: &Timebase) -> Vec<(Arc<PeerState>, Rotation)> {
     let state = |PeerOptions { key, limit, rotation }| {
         let limit = Limit::from_settings(&limit, timebase.unix());
         (Arc::new(PeerState::new(key, limit, workers)), rotation)

@@ -20,6 +20,7 @@ mod keys;
 mod links;
 mod log;
 mod options;
+mod plan;
 mod port_links;
 mod ports;
 mod reassembly;

@@ -2,7 +2,7 @@
 
 use crate::error::StartError;
 use crate::exception;
-use crate::options::{FilterOptions, PortOptions};
+use crate::options::{Device, FilterOptions, PortOptions};
 
 use photongate_dpdk::port::{Downgrade, PortConfig};
 use photongate_dpdk::{Eal, LARGEST_DATA_ROOM, Mempool, MempoolConfig, Port, PortError, RxQueue, TxQueue};
@@ -33,8 +33,8 @@ pub(crate) fn open(eal: Eal, options: &FilterOptions) -> Result<Vec<OpenPort>, S
 
 fn open_one(eal: Eal, index: usize, options: &PortOptions, settings: &PortSettings) -> Result<OpenPort, StartError> {
     let port = match &options.device {
-        crate::options::Device::Pci { address, .. } => Port::find(eal, address),
-        crate::options::Device::Virtual(description) => Port::attach(eal, description),
+        Device::Pci { address, .. } => Port::find(eal, address),
+        Device::Virtual(description) => Port::attach(eal, description),
     };
     let port = port.map_err(failed(options, settings))?;
     let mac = if options.device.is_tap() {

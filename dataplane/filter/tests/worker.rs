@@ -17,7 +17,7 @@ fn a_packet_that_arrives_in_several_buffers_is_judged_as_a_whole() {
     let (eal, _turn) = support::eal();
     let directory = TempDir::new().unwrap();
     let packet = udp(address("10.1.0.1"), address("10.2.0.1"), 1, 1200);
-    let source = support::capture(directory.path(), "in.pcap", &[packet.clone()]);
+    let source = support::capture(directory.path(), "in.pcap", std::slice::from_ref(&packet));
     let output = directory.path().join("out.pcap");
     let device = format!("net_pcap_worker0,rx_pcap={},tx_pcap={}", source.display(), output.display());
     // The port receives into buffers much smaller than the packet.
