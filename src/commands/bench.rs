@@ -119,7 +119,7 @@ fn pipeline(arguments: &PipelineArguments) -> Result<(), Failure> {
         burst: arguments.burst,
         hugepages: arguments.hugepages,
     };
-    let results = run_pipeline(&params).map_err(refused)?;
+    let results = run_pipeline(&params).map_err(|error| refused(&error))?;
     if !arguments.json {
         return output::print(&pipeline_text(&results));
     }
@@ -187,7 +187,7 @@ fn dict(arguments: &DictArguments) -> Result<(), Failure> {
         hugepages: arguments.hugepages,
     };
     let DictResults { host, cycles_per_lookup, updates_per_second, lookups, missed } =
-        run_dict(&params).map_err(refused)?;
+        run_dict(&params).map_err(|error| refused(&error))?;
     if !arguments.json {
         return output::print(&format!(
             "{cycles_per_lookup:>10.1} cycles per look-up (median over bursts of 32), among {} entries\n\
@@ -214,7 +214,7 @@ fn dict(arguments: &DictArguments) -> Result<(), Failure> {
     )
 }
 
-fn refused(error: photongate_filter::bench::BenchError) -> Failure {
+fn refused(error: &photongate_filter::bench::BenchError) -> Failure {
     Failure::bad_input(format!("photongate bench: {error}"))
 }
 
