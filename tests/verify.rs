@@ -93,7 +93,12 @@ fn replays_within_a_capture_are_duplicates() {
 #[test]
 fn at_another_time_the_packets_are_too_old_or_from_the_future() {
     let bench = Bench::new();
-    for (at, reason) in [("2026-11-21T03:00:00Z", "timestamp_too_old"), ("1795226400", "timestamp_in_future")] {
+    for (at, reason) in [
+        ("2026-11-21T03:00:00Z", "timestamp_too_old"),
+        // A day later, when the epoch of the packets is over and its key is gone.
+        ("2026-11-22T02:12:00Z", "timestamp_too_old"),
+        ("1795226400", "timestamp_in_future"),
+    ] {
         let lines = bench.verify("a", &fixture("B-between"), &["--at", at]);
         let reasons = lines.iter().filter(|line| line["peer"] == B).map(|line| text(line, "reason"));
         assert!(reasons.eq([reason; 100]), "at {at}");

@@ -86,7 +86,10 @@ impl Judge {
     pub(crate) fn age(&mut self, outcome: &Outcome, timestamp: EpochNanos, now: UnixNanos) -> Option<i64> {
         let keys = &self.keys.at(now).get(outcome.peer?)?.keys;
         let epochs = [&keys.inbound, &keys.inbound_old].into_iter().flatten().map(|key| key.epoch);
-        let sent = epochs.filter_map(|epoch| UnixNanos::in_epoch(epoch.start, timestamp));
+        // As the pipeline does, which also considers the epoch before those whose keys are held.
+        let starts =
+            epochs.flat_map(|epoch| [epoch.start, epoch.start.saturating_sub(epoch.end.distance(epoch.start))]);
+        let sent = starts.filter_map(|start| UnixNanos::in_epoch(start, timestamp));
         let sent = sent.min_by_key(|sent| now.distance(*sent))?;
         i64::try_from(i128::from(now.0) - i128::from(sent.0)).ok()
     }

@@ -267,10 +267,13 @@ impl Pipeline {
 }
 
 /// When a packet that fits no epoch was most likely sent, so that the operator learns which way the clocks differ.
+/// A replay may be of the epoch before those whose keys are still held, so that one is considered, too.
 #[cold]
 fn nearest(entry: &Entry, timestamp: EpochNanos, now: UnixNanos) -> UnixNanos {
-    let keys = [&entry.keys.inbound, &entry.keys.inbound_old];
-    let sent = keys.into_iter().flatten().filter_map(|key| UnixNanos::in_epoch(key.epoch.start, timestamp));
+    let keys = [&entry.keys.inbound, &entry.keys.inbound_old].into_iter().flatten();
+    let starts = keys
+        .flat_map(|AsAsKey { epoch, .. }| [epoch.start, epoch.start.saturating_sub(epoch.end.distance(epoch.start))]);
+    let sent = starts.filter_map(|start| UnixNanos::in_epoch(start, timestamp));
     sent.min_by_key(|sent| now.distance(*sent)).unwrap_or(UnixNanos(u64::MAX))
 }
 
