@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use clap::{CommandFactory, Parser, Subcommand};
 
 #[cfg(feature = "dataplane")]
-use crate::commands::{bench, filter, trace};
+use crate::commands::{bench, demo, filter, trace};
 use crate::commands::{check, completions, import, verify};
 use crate::failure::Failure;
 
@@ -30,6 +30,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Completions(arguments) => completions::run(&arguments),
         #[cfg(feature = "dataplane")]
         Command::Bench(arguments) => bench::run(&arguments),
+        #[cfg(feature = "dataplane")]
+        Command::Demo(arguments) => demo::run(&arguments),
         #[cfg(feature = "dataplane")]
         Command::Filter(arguments) => filter::run(&arguments),
         #[cfg(feature = "dataplane")]
@@ -60,6 +62,8 @@ enum Command {
     Completions(completions::Arguments),
     #[cfg(feature = "dataplane")]
     Bench(bench::Arguments),
+    #[cfg(feature = "dataplane")]
+    Demo(demo::Arguments),
     #[cfg(feature = "dataplane")]
     Filter(filter::Arguments),
     #[cfg(feature = "dataplane")]

@@ -5,6 +5,8 @@
 mod cli;
 mod commands;
 mod config;
+#[cfg(feature = "dataplane")]
+mod demo;
 mod failure;
 mod glance;
 #[cfg(feature = "dataplane")]

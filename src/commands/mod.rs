@@ -5,6 +5,8 @@ pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod completions;
 #[cfg(feature = "dataplane")]
+pub(crate) mod demo;
+#[cfg(feature = "dataplane")]
 pub(crate) mod filter;
 pub(crate) mod import;
 #[cfg(feature = "dataplane")]
