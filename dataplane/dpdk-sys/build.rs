@@ -156,7 +156,7 @@ const NEWEST: (u32, u32) = (24, 11);
 const INSTALL: &str = "sudo apt-get install libdpdk-dev libclang-dev pkg-config gcc";
 
 /// The libraries that hold `FUNCTIONS`, in any of the versions: `rte_log` was split from `rte_eal` in 23.11.
-const LIBRARIES: [&str; 11] = [
+const LIBRARIES: [&str; 10] = [
     "rte_eal",
     "rte_log",
     "rte_ethdev",
@@ -167,7 +167,6 @@ const LIBRARIES: [&str; 11] = [
     "rte_rcu",
     "rte_ip_frag",
     "rte_telemetry",
-    "rte_net",
 ];
 
 const FUNCTIONS: &[&str] = &[
@@ -175,7 +174,6 @@ const FUNCTIONS: &[&str] = &[
     "rte_version",
     "rte_eal_init",
     "rte_eal_get_runtime_dir",
-    "rte_log_set_level_pattern",
     "rte_get_tsc_hz",
     "rte_get_main_lcore",
     "rte_get_next_lcore",
@@ -189,13 +187,11 @@ const FUNCTIONS: &[&str] = &[
     "rte_pktmbuf_copy",
     "rte_mempool_avail_count",
     "rte_eth_dev_get_port_by_name",
-    "rte_eth_dev_get_name_by_port",
     "rte_eth_find_next",
     "rte_eth_dev_start",
     "rte_eth_dev_stop",
     "rte_eth_dev_close",
     "rte_eth_dev_set_mtu",
-    "rte_eth_dev_get_mtu",
     "rte_eth_promiscuous_enable",
     "rte_eth_promiscuous_disable",
     "rte_eth_dev_adjust_nb_rx_tx_desc",
@@ -220,7 +216,6 @@ const FUNCTIONS: &[&str] = &[
     "rte_ip_frag_table_del_expired_entries",
     "rte_telemetry_register_cmd",
     "rte_tel_data_start_dict",
-    "rte_tel_data_string",
     "rte_tel_data_add_array_string",
     "rte_tel_data_add_dict_string",
     "rte_tel_data_add_dict_container",
@@ -231,8 +226,8 @@ const FUNCTIONS: &[&str] = &[
 const TYPES: &str =
     "pg_.*|lcore_function_t|telemetry_cb|rte_eth_stats|rte_eth_xstat|rte_eth_xstat_name|rte_ip_frag_death_row";
 
-const CONSTANTS: &str = "PG_.*|RTE_LOG_.*|RTE_MAX_LCORE|RTE_MAX_ETHPORTS|RTE_HASH_ENTRIES_MAX|RTE_HASH_LOOKUP_BULK_MAX\
-    |RTE_TEL_MAX_.*|RTE_MEMPOOL_CACHE_MAX_SIZE|RTE_ETH_NAME_MAX_LEN|RTE_LIBRTE_IP_FRAG_MAX_FRAG";
+const CONSTANTS: &str = "PG_.*|RTE_LOG_.*|RTE_MAX_LCORE|RTE_MAX_ETHPORTS|RTE_HASH_LOOKUP_BULK_MAX\
+    |RTE_MEMPOOL_CACHE_MAX_SIZE|RTE_LIBRTE_IP_FRAG_MAX_FRAG";
 
 const OPAQUE: [&str; 7] =
     ["rte_mbuf", "rte_mempool", "rte_ring", "rte_hash", "rte_rcu_qsbr", "rte_ip_frag_tbl", "rte_tel_data"];

@@ -35,6 +35,8 @@ impl Errno {
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
+            // Many drivers return -1 for whatever went wrong, and that is EPERM.
+            NOT_PERMITTED => f.write_str("not permitted, or no reason given"),
             NO_CONFIG => f.write_str("the DPDK environment has no configuration"),
             SECONDARY => f.write_str("not allowed in a secondary DPDK process"),
             number => std::io::Error::from_raw_os_error(number).fmt(f),
@@ -50,6 +52,8 @@ impl fmt::Debug for Errno {
 
 impl std::error::Error for Errno {}
 
+/// `EPERM`
+const NOT_PERMITTED: i32 = 1;
 /// `E_RTE_SECONDARY`
 const SECONDARY: i32 = 1001;
 /// `E_RTE_NO_CONFIG`

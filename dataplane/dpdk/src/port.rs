@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use photongate_dpdk_sys as sys;
 
+use crate::eal::log::{self, Capture};
 use crate::{Eal, Errno, Mempool, RxQueue, TxQueue};
 
 pub use config::{Downgrade, Granted, PortConfig, PortInfo};
@@ -43,12 +44,13 @@ impl Port {
             return Err(invalid());
         }
         let mut claimed = claimed();
-        let messages = crate::eal::log::capture();
+        let messages = log::capture();
         // SAFETY: the environment is up, as `eal` shows; DPDK copies the text. No other thread makes or removes devices
         // while `claimed` is locked.
         let status = unsafe { sys::rte_dev_probe(raw.as_ptr()) };
         if let Err(errno) = Errno::check(status) {
-            return Err(PortError::Attach { device: description.to_owned(), errno, log: messages.into_lines() });
+            let error = PortError::Attach { device: description.to_owned(), errno, log: Vec::new() };
+            return Err(error.explained(messages));
         }
         drop(messages);
         Self::hold(eal, name, &mut claimed, true)
@@ -105,7 +107,9 @@ impl Port {
         if self.device.is_started.load(Ordering::Acquire) {
             return Err(PortError::Running { name: self.info.name.clone() });
         }
-        let granted = setup::configure(self.device.id, &self.info, config, pool)?;
+        let messages = log::capture();
+        let granted = setup::configure(self.device.id, &self.info, config, pool);
+        let granted = granted.map_err(|error| error.explained(messages))?;
         Ok(self.granted.insert(granted))
     }
 
@@ -124,7 +128,8 @@ impl Port {
         if self.device.is_started.load(Ordering::Acquire) {
             return Err(PortError::Running { name: name.clone() });
         }
-        setup::start(self.device.id, &self.info, granted)?;
+        let messages = log::capture();
+        setup::start(self.device.id, &self.info, granted).map_err(|error| error.explained(messages))?;
         self.device.is_started.store(true, Ordering::Release);
         let fills_checksums = granted.tx_ip_checksum || granted.tx_udp_checksum;
         let rx = (0..granted.rx_queues).map(|index| RxQueue::new(Arc::clone(&self.device), index)).collect();
@@ -267,7 +272,7 @@ pub enum PortError {
         log: Vec<String>,
     },
     /// The driver failed.
-    #[error("port {name} cannot {action}: {errno}")]
+    #[error("port {name} cannot {action}: {errno}{}", lines(log))]
     Refused {
         /// The port.
         name: String,
@@ -275,6 +280,8 @@ pub enum PortError {
         action: &'static str,
         /// The driver's reason.
         errno: Errno,
+        /// What it logged of it.
+        log: Vec<String>,
     },
     /// Not possible before [`Port::configure`].
     #[error("port {name} is not configured yet")]
@@ -300,7 +307,15 @@ pub enum PortError {
 
 impl PortError {
     fn refused(name: &str, action: &'static str, errno: Errno) -> Self {
-        Self::Refused { name: name.to_owned(), action, errno }
+        Self::Refused { name: name.to_owned(), action, errno, log: Vec::new() }
+    }
+
+    /// With what was logged meanwhile, for a call that set out to do something.
+    fn explained(mut self, messages: Capture) -> Self {
+        if let Self::Refused { log, .. } | Self::Attach { log, .. } = &mut self {
+            *log = messages.into_lines();
+        }
+        self
     }
 }
 

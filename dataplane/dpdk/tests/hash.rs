@@ -122,6 +122,31 @@ fn the_writer_iterates_over_what_is_in_the_table() {
 }
 
 #[test]
+fn a_million_keys_are_all_found_and_the_next_one_is_refused() {
+    const MILLION: u64 = 1_000_000;
+    let (table, mut writer) = table::<u64>(MILLION as u32);
+    for number in 0..MILLION {
+        writer.insert(&key(number), number).unwrap();
+    }
+    assert!(matches!(writer.insert(&key(MILLION), 0), Err(InsertError::Full { .. })));
+
+    let reader = table.reader().unwrap();
+    let mut values = [None; 64];
+    for start in (0..MILLION).step_by(64) {
+        let keys: [_; 64] = std::array::from_fn(|index| key(start + index as u64));
+        reader.look_up_bulk(&keys, &mut values);
+        assert!(values.iter().zip(start..).all(|(value, number)| value.copied() == Some(number)), "near {start}");
+    }
+}
+
+#[test]
+fn a_table_beyond_the_memory_is_refused_with_its_size() {
+    let config = TableConfig { capacity: 100_000_000, readers: 1, socket: None };
+    let Err(error) = HashTable::<u64, 16>::create(eal(), &config) else { panic!("256 MiB do not hold it") };
+    assert!(error.needed_mib > 4096, "{error}");
+}
+
+#[test]
 fn a_million_keys_come_and_go_in_a_small_table_that_never_runs_out_of_slots() {
     let (table, mut writer) = table::<u64>(16);
     let mut reader = table.reader().unwrap();

@@ -219,6 +219,21 @@ fn a_device_that_cannot_be_made_is_refused_with_what_dpdk_says() {
 }
 
 #[test]
+fn a_port_that_does_not_start_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("empty.pcap");
+    drop(PcapWriter::new(File::create(&path).unwrap()).unwrap());
+    let mut port = Port::attach(eal(), &format!("net_pcap2,rx_pcap={}", path.display())).unwrap();
+    port.configure(&PortConfig::default(), &pool(2048)).unwrap();
+    // What was found when the device was made is gone when it starts.
+    let (rx, tx) = port.start().unwrap();
+    assert!(port.stop(rx, tx).is_ok());
+    std::fs::remove_file(&path).unwrap();
+    let Err(PortError::Refused { log, .. }) = port.start() else { panic!("there is no file any more") };
+    assert!(log.iter().any(|line| line.contains("empty.pcap")), "{log:?}");
+}
+
+#[test]
 fn an_unknown_driver_is_refused() {
     assert!(matches!(Port::attach(eal(), "net_nothing0"), Err(PortError::Attach { .. })));
 }

@@ -41,6 +41,7 @@ fn commands_answer_over_the_socket_without_hugepages_and_shared_configuration() 
     // DPDK's own commands see what this crate makes.
     let _port = Port::attach(eal, "net_ring0").unwrap();
     assert_eq!(client.ask("/ethdev/list"), r#"{"/ethdev/list":[0]}"#);
+    std::fs::remove_dir_all(eal.runtime_directory()).unwrap();
 }
 
 struct Client(OwnedFd);

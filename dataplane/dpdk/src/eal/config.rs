@@ -103,6 +103,8 @@ impl EalConfig {
         }
         add(&["--file-prefix", &self.file_prefix]);
         add(&[&format!("--log-level=*:{}", self.log_level.number())]);
+        // Or it warns at every start that nobody uses the socket of DPDK 20.
+        add(&["--log-level=lib.telemetry:error"]);
         arguments.extend(self.raw_arguments.iter().cloned());
         let arguments = arguments
             .into_iter()

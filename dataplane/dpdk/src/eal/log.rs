@@ -67,13 +67,20 @@ pub(super) fn start(level: LogLevel, sink: LogSink) -> Result<(), Errno> {
 }
 
 /// Keeps errors and warnings back until the capture is dropped or asked for them.
+///
+/// One at a time: another thread's capture waits.
 pub(crate) fn capture() -> Capture {
+    static CAPTURING: Mutex<()> = Mutex::new(());
+    let turn = CAPTURING.lock().unwrap_or_else(PoisonError::into_inner);
     *captured() = Some(Vec::new());
-    Capture(())
+    Capture { _turn: turn }
 }
 
-/// Messages of a call that may fail: then they belong into its error. Dropping it hands them to the log after all.
-pub(crate) struct Capture(());
+/// Messages of a call that may fail: then they belong into its error. If it does not, dropping this hands them to the
+/// log after all, as warnings at most: what a driver calls an error has stopped nothing.
+pub(crate) struct Capture {
+    _turn: MutexGuard<'static, ()>,
+}
 
 impl Capture {
     /// What was kept back.
@@ -85,7 +92,7 @@ impl Capture {
 impl Drop for Capture {
     fn drop(&mut self) {
         for (level, line) in captured().take().unwrap_or_default() {
-            hand_on(level, &line);
+            hand_on(level.max(LogLevel::Warning), &line);
         }
     }
 }
