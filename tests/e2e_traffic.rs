@@ -61,6 +61,24 @@ fn senders_learn_how_large_packets_may_be() {
 }
 
 #[test]
+fn fragments_are_refused_on_their_way_out_and_pass_when_they_are_put_together() {
+    let Some(network) = Network::start(Setup::default()) else { return };
+    network.connect_hosts();
+    let host_a = &network.sides[0].host;
+    let (status, _) = ping_in_fragments(host_a);
+    let refused = network.filters[0].counters().unwrap().dropped("fragment_outbound");
+    assert!(status != 0 && refused >= 4, "{refused} fragments were refused");
+    network.stop();
+
+    let sections = "[outbound]\nfragments = \"reassemble\"";
+    let network = Network::start(Setup { sections, ..Setup::default() }).expect("it started before");
+    network.connect_hosts();
+    let (status, output) = ping_in_fragments(&network.sides[0].host);
+    assert_eq!(status, 0, "{output}");
+    network.stop();
+}
+
+#[test]
 fn vlan_tags_pass_through_both_filters() {
     let Some(network) = Network::start(Setup::default()) else { return };
     network.connect_hosts();
@@ -166,7 +184,16 @@ fn iperf(network: &Network, arguments: &[&str]) {
     server.wait().unwrap();
 }
 
-/// Pings once with that much payload, not to be fragmented; exit status and output.
+/// Pings twice with packets that the host must cut in two, though the whole fits the filters' links.
+fn ping_in_fragments(from: &support::lab::Namespace) -> (i32, String) {
+    from.ip("route add 10.248.2.1/32 dev pg0 mtu 800").unwrap();
+    let output =
+        from.command("ping").args(["-n", "-c", "2", "-i", "0.2", "-W", "3", "-s", "1000", "10.248.2.1"]).output();
+    let output = output.unwrap();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Pings twice with that much payload, not to be fragmented; exit status and output.
 fn ping_of(from: &support::lab::Namespace, size: u32, to: &str) -> (i32, String) {
     let size = size.to_string();
     let mut ping: Command = from.command("ping");

@@ -26,6 +26,7 @@ use screen::Screen;
 pub(crate) fn play(program: &Path, without_namespaces: bool, shutdown: Shutdown) -> Result<bool> {
     let (patience, screen) = (Patience::new(shutdown), Screen::new());
     screen.line(PICTURE);
+    screen.line("");
     let asked = || without_namespaces.then(|| "you asked for it".to_owned());
     match asked().or_else(lab::missing) {
         None => stage::play(program, &patience, &screen),

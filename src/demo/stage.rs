@@ -29,9 +29,8 @@ pub(crate) fn play(program: &Path, patience: &Patience, screen: &Screen) -> Resu
         [ping, tcp, udp, replay, another_port, flip_header_bits, flip_payload_bits, forge, no_proof, flood, stale]
     {
         let row = act(&mut stage)?;
-        let verdict = format!("{} of {} arrived", row.arrived, row.sent);
-        let as_expected = row.adds_up() && (row.is_attack || row.arrived == row.sent);
-        screen.step(&row.class, &if as_expected { screen.green(&verdict) } else { screen.red(&verdict) });
+        let who = if row.is_attack { "attacker:  " } else { "host A:    " };
+        screen.step(&format!("{who}{}", row.class), &outcome(&row, screen));
         stage.ledger.add(row);
     }
     let (ledger, accounts) = stage.strike()?;
@@ -39,6 +38,17 @@ pub(crate) fn play(program: &Path, patience: &Patience, screen: &Screen) -> Resu
     ledger.print(&accounts, screen);
     screen.line(&screen.dim(&format!("All namespaces are gone again. It took {} s.", started.elapsed().as_secs())));
     Ok(ledger.adds_up(&accounts))
+}
+
+/// How a row of the table reads as it is made.
+fn outcome(row: &Row, screen: &Screen) -> String {
+    let text = match row.arrived {
+        0 => format!("all {} refused", row.all_refused()),
+        arrived if arrived == row.sent => format!("all {arrived} arrived"),
+        arrived => format!("{arrived} of {} arrived", row.sent),
+    };
+    let as_expected = row.adds_up() && (row.is_attack || row.arrived == row.sent);
+    if as_expected { screen.green(&text) } else { screen.red(&text) }
 }
 
 struct Stage {
