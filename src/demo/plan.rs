@@ -109,6 +109,9 @@ cores = [{cpu}]
 [dpdk]
 name = "{name}"
 
+[control]
+socket = "{name}.sock"
+
 [duplicates]
 packets_per_second = 100_000
 

@@ -223,6 +223,8 @@ forward_to = "inside"
 count = {workers}
 [dpdk]
 name = "{name}"
+[control]
+socket = "{name}.sock"
 [duplicates]
 packets_per_second = 100_000
 {sections}
