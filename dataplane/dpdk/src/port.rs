@@ -5,7 +5,7 @@ mod setup;
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use photongate_dpdk_sys as sys;
@@ -152,6 +152,8 @@ impl Port {
             let missing = held - ours;
             return Err((PortError::QueuesInUse { name: self.info.name.clone(), missing }, rx, tx));
         }
+        // What the threads of dropped queues did with them comes before what follows.
+        fence(Ordering::Acquire);
         self.device.stop();
         Ok(())
     }

@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::mpsc;
 
+use photongate_dpdk::eal::CpuSet;
 use photongate_dpdk::lcore::LaunchError;
 use photongate_dpdk::{Burst, Lcore, Mbuf, ring};
 use support::{burst, eal, pool};
@@ -18,6 +19,9 @@ fn a_worker_runs_what_it_is_given_and_reports_how_it_ended() {
 
     let ran_on = eal.launch(worker, Lcore::current).unwrap().join().unwrap();
     assert_eq!(ran_on, Some(worker));
+
+    let pinned_to = eal.launch(worker, CpuSet::usable).unwrap().join().unwrap();
+    assert_eq!(pinned_to.iter().count(), 1);
 
     let panicked = eal.launch(worker, || -> u32 { panic!("no {}", "packets") }).unwrap().join().unwrap_err();
     assert_eq!((panicked.lcore, panicked.message.as_str()), (worker, "no packets"));

@@ -102,9 +102,10 @@ impl EalConfig {
             add(&["--no-telemetry"]);
         }
         add(&["--file-prefix", &self.file_prefix]);
-        add(&[&format!("--log-level=*:{}", self.log_level.number())]);
-        // Or it warns at every start that nobody uses the socket of DPDK 20.
+        // Or it warns at every start that nobody uses the socket of DPDK 20. What is said first counts for a library
+        // that registers its log later.
         add(&["--log-level=lib.telemetry:error"]);
+        add(&[&format!("--log-level=*:{}", self.log_level.number())]);
         arguments.extend(self.raw_arguments.iter().cloned());
         let arguments = arguments
             .into_iter()

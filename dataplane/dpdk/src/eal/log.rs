@@ -66,7 +66,7 @@ pub(super) fn start(level: LogLevel, sink: LogSink) -> Result<(), Errno> {
     Errno::check(unsafe { sys::pg_log_redirect(Some(receive)) }).map(drop)
 }
 
-/// Keeps errors and warnings back until the capture is dropped or asked for them.
+/// Keeps messages back until the capture is dropped or asked for them.
 ///
 /// One at a time: another thread's capture waits.
 pub(crate) fn capture() -> Capture {
@@ -83,9 +83,10 @@ pub(crate) struct Capture {
 }
 
 impl Capture {
-    /// What was kept back.
+    /// The errors and warnings that were kept back.
     pub(crate) fn into_lines(self) -> Vec<String> {
-        captured().take().unwrap_or_default().into_iter().map(|(_, line)| line).collect()
+        let messages = captured().take().unwrap_or_default().into_iter();
+        messages.filter(|(level, _)| *level <= LogLevel::Warning).map(|(_, line)| line).collect()
     }
 }
 
@@ -104,15 +105,17 @@ unsafe extern "C" fn receive(level: u32, text: *const c_char, length: usize) {
     let _ = catch_unwind(AssertUnwindSafe(|| {
         let level = LogLevel::from_number(level);
         for line in String::from_utf8_lossy(bytes).lines().map(str::trim_end).filter(|line| !line.is_empty()) {
-            if level <= LogLevel::Warning
-                && let Some(captured) = captured().as_mut()
-            {
-                captured.push((level, line.to_owned()));
-            } else {
-                hand_on(level, line);
-            }
+            take(level, line);
         }
     }));
+}
+
+fn take(level: LogLevel, line: &str) {
+    if let Some(captured) = captured().as_mut() {
+        captured.push((level, line.to_owned()));
+        return;
+    }
+    hand_on(level, line);
 }
 
 fn hand_on(level: LogLevel, line: &str) {
