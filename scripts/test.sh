@@ -15,6 +15,7 @@ if [ "$(id -u)" -ne 0 ]; then
         export "CARGO_TARGET_${host}_RUNNER=sudo --preserve-env"
     else
         echo "test: neither root nor sudo: the end-to-end tests that need network namespaces will be SKIPPED" >&2
+        export PHOTONGATE_WITHOUT_NAMESPACES=1
     fi
 fi
 
