@@ -3,9 +3,12 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::signal::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
 
 /// Whether somebody asked the process to stop. Clones share the flag.
 #[derive(Clone, Debug)]
@@ -14,18 +17,29 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Takes over SIGINT and SIGTERM. The first of them asks to stop; the second ends the process at once, with exit
-    /// status 130, for an operator whose process hangs while it stops.
+    /// Takes over SIGINT and SIGTERM. The first of them asks to stop; another one later ends the process at once, with
+    /// exit status 130, for an operator whose process hangs while it stops.
+    ///
+    /// Within half a second of the first, another one means the same: `timeout` and process managers send a signal to the
+    /// process and to its group, and nobody is that impatient.
     ///
     /// # Errors
-    /// What the operating system says when it refuses a signal handler.
+    /// What the operating system says when it refuses a signal handler, or the thread that waits for signals.
     pub fn install() -> io::Result<Self> {
         let requested = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // Handlers run in the order of their registration: the first signal finds the flag still unset.
-            flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&requested))?;
-            flag::register(signal, Arc::clone(&requested))?;
-        }
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let flag = Arc::clone(&requested);
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let mut first: Option<Instant> = None;
+            for _ in signals.forever() {
+                match first {
+                    None => first = Some(Instant::now()),
+                    Some(first) if first.elapsed() < SAME_REQUEST => {}
+                    Some(_) => low_level::exit(INTERRUPTED),
+                }
+                flag.store(true, Ordering::Relaxed);
+            }
+        })?;
         Ok(Self { requested })
     }
 
@@ -43,6 +57,8 @@ impl Shutdown {
 /// What a shell reports for a command that SIGINT ended: 128 + 2.
 const INTERRUPTED: i32 = 130;
 
+const SAME_REQUEST: Duration = Duration::from_millis(500);
+
 #[cfg(test)]
 mod tests {
     use std::process::Command;
@@ -59,9 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn a_second_signal_of_either_kind_ends_the_process_with_status_130() {
-        assert_eq!(exit_status_after(&[SIGTERM, SIGTERM]), Some(130));
-        assert_eq!(exit_status_after(&[SIGINT, SIGTERM]), Some(130));
+    fn another_signal_later_ends_the_process_with_status_130() {
+        assert_eq!(exit_status_after(&[SIGTERM, LATER, SIGTERM]), Some(130));
+        assert_eq!(exit_status_after(&[SIGINT, LATER, SIGTERM]), Some(130));
+    }
+
+    #[test]
+    fn the_same_request_sent_twice_is_one_request() {
+        assert_eq!(exit_status_after(&[SIGINT, SIGINT]), Some(STOPPED));
     }
 
     #[test]
@@ -74,8 +95,19 @@ mod tests {
     fn child_process() {
         let Ok(signals) = env::var(SIGNALS) else { return };
         let shutdown = Shutdown::install().unwrap();
+        let give_up = Instant::now() + Duration::from_secs(20);
         for signal in signals.split_whitespace() {
-            raise(signal.parse().unwrap()).unwrap();
+            match signal.parse().unwrap() {
+                LATER => thread::sleep(SAME_REQUEST * 2),
+                signal => raise(signal).unwrap(),
+            }
+            while !shutdown.requested() && Instant::now() < give_up {
+                thread::yield_now();
+            }
+        }
+        // A signal that ends the process does so from another thread.
+        if signals.contains(&LATER.to_string()) {
+            thread::sleep(give_up - Instant::now());
         }
         process::exit(if shutdown.requested() { STOPPED } else { NOT_STOPPED });
     }
@@ -88,6 +120,8 @@ mod tests {
     }
 
     const SIGNALS: &str = "PHOTONGATE_TEST_SIGNALS";
+    /// In the place of a signal: let some time pass.
+    const LATER: i32 = -1;
     const STOPPED: i32 = 10;
     const NOT_STOPPED: i32 = 11;
 }
