@@ -85,6 +85,10 @@ impl DuplicateFilter {
     /// Sets the clock, against which send times are judged until the next call. Costs the same however far it moved.
     pub fn advance(&mut self, now: UnixNanos) {
         self.now = now;
+        if now.saturating_add(self.time_threshold) < self.earliest {
+            // The clock was ahead when `earliest` was set. Now is as good an instant: nothing sent before it passes.
+            self.earliest = now;
+        }
     }
 
     /// Answers [`Seen::Expired`] for everything sent before `instant`, from now on.

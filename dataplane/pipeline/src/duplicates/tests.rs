@@ -49,6 +49,17 @@ fn what_was_sent_before_the_filter_began_is_expired() {
 }
 
 #[test]
+fn a_filter_begun_with_a_clock_that_was_ahead_takes_packets_once_the_clock_is_right() {
+    let mut filter = filter(1_000, 1e-6);
+    filter.refuse_before(at_millis(3_600_000));
+    filter.advance(at_millis(3_600_000));
+    filter.advance(at_millis(10_000));
+    assert_eq!(filter.insert(&tag(1), at_millis(9_999)), Seen::Expired, "it may have been accepted before the start");
+    assert_eq!(filter.insert(&tag(1), at_millis(10_000)), Seen::Fresh);
+    assert_eq!(filter.insert(&tag(1), at_millis(10_000)), Seen::Duplicate);
+}
+
+#[test]
 fn a_generation_begins_empty_where_an_old_one_was() {
     let mut filter = filter(100_000, 1e-6);
     let ring = SPAN_MILLIS * GENERATIONS as u64;
