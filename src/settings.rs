@@ -30,7 +30,12 @@ pub(crate) fn pipeline_settings(config: &FilterConfig, now: UnixNanos) -> Settin
         local: config.isd_as,
         lf: config.lf.clone(),
         times: config.keys.times,
-        ports: config.ports.iter().zip(0..).map(|(port, index)| port_settings(port, index)).collect(),
+        ports: config
+            .ports
+            .iter()
+            .zip(0..)
+            .map(|(port, index)| port_settings(port, index, limit(&config.limits.control)))
+            .collect(),
         routes: routes(&config.peers),
         best_effort_refusals: config.peers.iter().any(|peer| peer.refuse_best_effort),
         overall: limit(&config.limits.overall),
@@ -59,7 +64,7 @@ pub(crate) fn take_peers(config: &mut FilterConfig) -> Vec<Peer> {
     config.peers.drain(..).map(peer).collect()
 }
 
-fn port_settings(port: &PortConfig, index: u8) -> PortSettings {
+fn port_settings(port: &PortConfig, index: u8, control_limit: Arc<Limit>) -> PortSettings {
     PortSettings {
         name: port.name.clone(),
         role: port.role,
@@ -68,6 +73,7 @@ fn port_settings(port: &PortConfig, index: u8) -> PortSettings {
         mac: placeholder_address(index),
         next_hop: port.next_hop,
         control: port.control,
+        control_limit,
         addresses: port.addresses.clone(),
         udp_checksum_offload: false,
     }

@@ -19,6 +19,8 @@ pub(crate) struct LimitsConfig {
     pub destinations: Vec<DestinationLimit>,
     /// ICMP errors that the filter itself sends.
     pub icmp_errors: LimitSettings,
+    /// Link control traffic and unauthenticated packets for the host itself, at each port.
+    pub control: LimitSettings,
 }
 
 /// One of `limits.destinations`.
@@ -47,6 +49,7 @@ pub(super) fn read(limits: &mut Section<'_>) -> Result<LimitsConfig, Reported> {
     let authenticated = limit(limits, "authenticated");
     let peer = limit(limits, "peer");
     let icmp_errors = limits.or("icmp_errors", Limit(DEFAULT_ICMP_ERRORS));
+    let control = limits.or("control", Limit(DEFAULT_CONTROL));
     let destinations = destinations(limits);
     Ok(LimitsConfig {
         overall: overall?,
@@ -54,6 +57,7 @@ pub(super) fn read(limits: &mut Section<'_>) -> Result<LimitsConfig, Reported> {
         peer: peer?,
         destinations: destinations?,
         icmp_errors: icmp_errors?.0,
+        control: control?.0,
     })
 }
 
@@ -127,3 +131,7 @@ const WIREGUARD_PORT: u16 = 51820;
 /// Enough for every flow to learn its path's MTU, too little for a flood of answers.
 const DEFAULT_ICMP_ERRORS: LimitSettings =
     LimitSettings { bits_per_second: None, packets_per_second: Some(1_000), burst_bytes: None, burst_packets: None };
+
+/// Far more than neighbours have to tell each other, far less than would keep a worker from its packets.
+const DEFAULT_CONTROL: LimitSettings =
+    LimitSettings { bits_per_second: None, packets_per_second: Some(10_000), burst_bytes: None, burst_packets: None };

@@ -634,6 +634,7 @@ overall = { packets_per_second = 1 }
 authenticated = { packets_per_second = 1 }
 peer = { packets_per_second = 1 }
 icmp_errors = { packets_per_second = 1 }
+control = { packets_per_second = 1 }
 destinations = [{ prefix = "10.0.0.0/8", limit = { packets_per_second = 1 } }]
 [best_effort]
 limit = { packets_per_second = 1 }

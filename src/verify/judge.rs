@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
 use photongate_pipeline::duplicates::DuplicateFilter;
+use photongate_pipeline::limits::Limit;
 use photongate_pipeline::timestamps::TimestampIssuer;
 use photongate_pipeline::{
     Clock, ControlPolicy, Frame, NextHop, Outcome, Parts, Pipeline, PortIndex, PortSettings, Role, Settings, Tally,
@@ -130,6 +131,7 @@ fn undirected_port(ports: &[PortSettings]) -> PortSettings {
         mac: ports.first().map_or_else(Default::default, |port| port.mac),
         next_hop: agreed(ports.iter().map(|port| port.next_hop)).unwrap_or(NextHop::Keep),
         control: agreed(ports.iter().map(|port| port.control)).unwrap_or(ControlPolicy::Kernel),
+        control_limit: ports.first().map_or_else(|| Arc::new(Limit::UNLIMITED), |port| Arc::clone(&port.control_limit)),
         addresses,
         udp_checksum_offload: false,
     }

@@ -82,7 +82,7 @@ impl Packet {
                     covers_trailer: false,
                 };
                 let fragment = ip.is_fragment();
-                let control = is_group_v4(ip.destination());
+                let control = is_link_scope_v4(ip.destination());
                 packet.direct(ip.payload(), fragment, control, port, settings)
             }
             EtherType::IPV6 => {
@@ -104,7 +104,7 @@ impl Packet {
                 let neighbour_discovery = upper.protocol() == IpProtocol::ICMPV6
                     && ip.hop_limit() == u8::MAX
                     && Icmpv6Type::of(upper.payload()).is_some_and(Icmpv6Type::is_neighbor_discovery);
-                let control = neighbour_discovery || is_link_scope_v6(ip.source(), ip.destination());
+                let control = neighbour_discovery || is_link_scope_v6(ip.destination());
                 packet.direct(ip.payload(), upper.fragment().is_some(), control, port, settings)
             }
             EtherType::ARP | EtherType::LLDP | EtherType::SLOW_PROTOCOLS => {
@@ -133,6 +133,10 @@ impl Packet {
         }
         if port.addresses.contains(&self.destination) {
             return Ok((self, Class::Control(ControlPolicy::Kernel)));
+        }
+        if is_link_local(self.source) {
+            // Routers must not forward it (RFC 4291 section 2.5.6): it is not from where it came.
+            return Err(DropReason::Malformed);
         }
         let route = if port.role == Role::Outside { None } else { settings.routes.look_up(self.destination) };
         let class = match (route, port.role) {
@@ -208,13 +212,21 @@ fn control_class(policy: ControlPolicy) -> Result<Class, DropReason> {
     }
 }
 
-/// Routing protocols, IGMP and DHCP speak to groups on the link; nothing that a filter protects does.
-fn is_group_v4(destination: Ipv4Addr) -> bool {
-    destination.is_multicast() || destination.is_broadcast()
+/// What no router forwards: the broadcast of DHCP, and the groups of routing protocols and IGMP (RFC 5771 section 4).
+fn is_link_scope_v4(destination: Ipv4Addr) -> bool {
+    destination.is_broadcast() || matches!(destination.octets(), [224, 0, 0, _])
 }
 
-fn is_link_scope_v6(source: Ipv6Addr, destination: Ipv6Addr) -> bool {
-    destination.is_multicast() || destination.is_unicast_link_local() || source.is_unicast_link_local()
+/// What no router forwards: link-local addresses, and groups on the interface or the link (RFC 4291 section 2.7).
+fn is_link_scope_v6(destination: Ipv6Addr) -> bool {
+    destination.is_unicast_link_local() || matches!(destination.octets(), [0xff, 0x01 | 0x02, ..])
+}
+
+fn is_link_local(source: IpAddr) -> bool {
+    match source {
+        IpAddr::V4(source) => source.is_link_local(),
+        IpAddr::V6(source) => source.is_unicast_link_local(),
+    }
 }
 
 /// The first of the ports that are nobody's by registration (RFC 6335 section 6): 2^14 of them.

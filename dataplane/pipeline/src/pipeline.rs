@@ -138,14 +138,33 @@ impl Pipeline {
                 Class::Unprotected => {
                     self.deliver(burst, lane, Verdict::BestEffort, self.settings.outbound_next_hop, now);
                 }
-                Class::Control(ControlPolicy::Kernel) => burst.settle(lane, Verdict::Control, Action::Kernel),
-                Class::Control(ControlPolicy::Forward) => burst.settle(lane, Verdict::Control, Action::Forward),
-                Class::Control(ControlPolicy::Drop) => {
-                    burst.settle(lane, Verdict::Dropped(DropReason::ControlRefused), Action::Discard);
+                Class::Control(policy) => {
+                    let (verdict, action) = self.admit_control(burst, lane, policy, now);
+                    burst.settle(lane, verdict, action);
                 }
             }
         }
         ways
+    }
+
+    /// Link control, and what is for the host itself, within the limit of the port.
+    fn admit_control(
+        &self,
+        burst: &Burst<'_, '_>,
+        lane: usize,
+        policy: ControlPolicy,
+        now: Clock,
+    ) -> (Verdict, Action) {
+        let action = match policy {
+            ControlPolicy::Kernel => Action::Kernel,
+            ControlPolicy::Forward => Action::Forward,
+            ControlPolicy::Drop => return (Verdict::Dropped(DropReason::ControlRefused), Action::Discard),
+        };
+        let port = self.settings.ports.get(usize::from(burst.frames[lane].port().0));
+        if port.is_some_and(|port| port.control_limit.take(burst.received[lane] as u64, now.monotonic)) {
+            return (Verdict::Control, action);
+        }
+        (Verdict::Dropped(DropReason::RateLimitControl), Action::Discard)
     }
 
     /// Inbound packets without a proof of origin.

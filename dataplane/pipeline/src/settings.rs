@@ -90,6 +90,9 @@ pub struct PortSettings {
     pub next_hop: NextHop,
     /// What becomes of link control traffic that arrives here.
     pub control: ControlPolicy,
+    /// Limit of link control traffic and of unauthenticated packets for the host, which nothing else limits. One for each
+    /// port: a flood outside is no matter inside.
+    pub control_limit: Arc<Limit>,
     /// Addresses of the host itself on this link.
     pub addresses: Vec<IpAddr>,
     /// Whether the port fills in UDP checksums of what leaves here.

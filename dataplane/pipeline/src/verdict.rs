@@ -108,6 +108,7 @@ drop_reasons! {
     RateLimitAuthenticated "rate_limit_authenticated" "The rate limit of all authenticated traffic is used up.",
     RateLimitOverall "rate_limit_overall" "The rate limit of all inbound traffic is used up.",
     RateLimitBestEffort "rate_limit_best_effort" "The rate limit of best-effort traffic is used up.",
+    RateLimitControl "rate_limit_control" "The port's rate limit of link control traffic, and of what is for the host itself, is used up.",
     RateLimitDestination "rate_limit_destination" "The rate limit of the destination's prefix is used up.",
     RateLimitWireGuardHandshake "rate_limit_wireguard_handshake" "The rate limit of WireGuard handshakes is used up.",
     RateLimitWireGuardData "rate_limit_wireguard_data" "The rate limit of WireGuard data is used up.",

@@ -270,6 +270,38 @@ fn link_control_goes_where_the_port_says() {
 }
 
 #[test]
+fn only_what_stays_on_the_link_passes_for_link_control() {
+    let spoofed = udp("fe80::1", "fd00:248:2::1", (1, 2), b"from a link-local address, to a host behind the filter");
+    let streams = [udp("192.0.2.1", "239.1.2.3", (1, 2), b"x"), udp("2001:db8::1", "ff0e::1", (1, 2), b"x")];
+    for policy in [ControlPolicy::Kernel, ControlPolicy::Forward] {
+        let closed = |settings: &mut Settings| {
+            settings.ports[1].control = policy;
+            settings.best_effort = None;
+        };
+        assert_eq!(reason(&mut filter(closed), &spoofed), Some(DropReason::Malformed));
+        for stream in &streams {
+            assert_eq!(reason(&mut filter(closed), stream), Some(DropReason::BestEffortDisabled));
+        }
+    }
+}
+
+#[test]
+fn link_control_and_what_is_for_the_host_have_a_limit_on_each_port() {
+    let mut filter = filter(|settings| {
+        for port in &mut settings.ports {
+            port.control_limit = Arc::new(Limit::from_settings(&packets_per_second(2), NOW));
+            port.addresses = vec!["10.248.2.1".parse().unwrap()];
+        }
+    });
+    let arp = ethernet(0x0806, &[0; 46]);
+    let verdicts = [&arp, &plain(), &arp, &plain()].map(|packet| reason(&mut filter, packet));
+    assert_eq!(verdicts, [None, None, Some(DropReason::RateLimitControl), Some(DropReason::RateLimitControl)]);
+    assert_eq!(filter.judge(INSIDE, NOW, &arp).0.verdict, Verdict::Control, "the flood outside is no matter inside");
+    let authenticated = filter.judge(OUTSIDE, NOW, &encapsulated(&plain(), NOW)).0;
+    assert_eq!((authenticated.verdict, authenticated.action), (Verdict::Accepted, Action::Kernel));
+}
+
+#[test]
 fn what_is_for_the_host_itself_goes_to_its_kernel() {
     let own = |settings: &mut Settings| settings.ports[1].addresses = vec!["10.248.2.1".parse().unwrap()];
     let outcome = filter(own).judge(OUTSIDE, NOW, &plain()).0;

@@ -56,6 +56,7 @@ pub(super) fn to_json(config: &FilterConfig) -> Value {
             "peer": limit(&limits.peer),
             "destinations": limits.destinations.iter().map(destination).collect::<Vec<_>>(),
             "icmp_errors": limit(&limits.icmp_errors),
+            "control": limit(&limits.control),
         },
         "best_effort": {
             "enabled": best_effort.is_some(),

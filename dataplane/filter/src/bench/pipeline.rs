@@ -245,6 +245,7 @@ fn settings(params: &PipelineParams) -> Settings {
         mac: MacAddress([2, 0, 0, 0, 0, 1]),
         next_hop: NextHop::Address(MacAddress([2, 0, 0, 0, 0, 9])),
         control: ControlPolicy::Drop,
+        control_limit: Arc::new(Limit::UNLIMITED),
         addresses: Vec::new(),
         udp_checksum_offload: false,
     };

@@ -85,6 +85,7 @@ pub(crate) fn settings(local: &str, peer: &str, prefix: &str, times: KeyTimes) -
         mac: MacAddress([2, 0, 0, 0, 0, forward_to]),
         next_hop: NextHop::Keep,
         control: ControlPolicy::Forward,
+        control_limit: Arc::new(Limit::UNLIMITED),
         addresses: Vec::new(),
         udp_checksum_offload: false,
     };

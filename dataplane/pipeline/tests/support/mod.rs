@@ -68,6 +68,7 @@ impl Side {
             mac: MacAddress([2, 0, 0, 0, 0, last]),
             next_hop: NextHop::Keep,
             control: ControlPolicy::Kernel,
+            control_limit: Arc::new(Limit::UNLIMITED),
             addresses: Vec::new(),
             udp_checksum_offload: false,
         };
