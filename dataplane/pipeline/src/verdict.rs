@@ -134,6 +134,15 @@ mod tests {
     }
 
     #[test]
+    fn every_verdict_and_reason_is_explained_to_operators() {
+        let page = include_str!("../../../docs/operations/filter.md");
+        for verdict in Verdict::all() {
+            let name = verdict.reason().map_or(verdict.name(), DropReason::name);
+            assert!(page.contains(&format!("| `{name}` |")), "docs/operations/filter.md says nothing of {name}");
+        }
+    }
+
+    #[test]
     fn no_two_reasons_share_a_name() {
         let names: HashSet<&str> = DropReason::ALL.into_iter().map(DropReason::name).collect();
         assert_eq!(names.len(), DropReason::ALL.len());
