@@ -4,11 +4,12 @@
 //! cause changes any state. Only when MAC *and* payload hash agree do duplicate filter and rate limits take note.
 
 use crate::burst::{Action, Burst};
+use crate::clock::Clock;
 use crate::dictionary::{Entry, KeyDictionary, PeerKey};
 use crate::duplicates::Seen;
 use crate::encapsulation;
 use crate::lanes::{Lanes, MAX_BURST};
-use crate::pipeline::{Clock, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::probe::{Probe, Stage};
 use crate::segment_size;
 use crate::verdict::{DropReason, Verdict};

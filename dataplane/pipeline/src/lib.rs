@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod burst;
+mod clock;
 mod counters;
 mod dictionary;
 pub mod duplicates;
@@ -31,11 +32,12 @@ mod too_big;
 mod verdict;
 
 pub use burst::{Action, ChecksumOffload, Outcome};
+pub use clock::Clock;
 pub use counters::{Count, Tally, VerdictCounters};
 pub use dictionary::{Entry, KeyDictionary, MemoryDictionary, PeerKey, PeerState};
 pub use frame::{Frame, PortIndex};
 pub use lanes::MAX_BURST;
-pub use pipeline::{Clock, Parts, Pipeline};
+pub use pipeline::{Parts, Pipeline};
 pub use probe::{Probe, Stage};
 pub use settings::{
     ControlPolicy, LfSettings, NextHop, PortSettings, Role, Route, Settings, SourcePort, UnknownDestination,

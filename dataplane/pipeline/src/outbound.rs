@@ -1,11 +1,12 @@
 //! Packets from our hosts to the peers: given an LF header and a MAC, so that the peer's filter can tell where they come from.
 
 use crate::burst::{Action, Burst};
+use crate::clock::Clock;
 use crate::dictionary::KeyDictionary;
 use crate::encapsulation::{self, UdpChecksum};
 use crate::inbound::{Entries, look_up_entries};
 use crate::lanes::{Lanes, MAX_BURST};
-use crate::pipeline::{Clock, Pipeline};
+use crate::pipeline::Pipeline;
 use crate::probe::{Probe, Stage};
 use crate::segment_size;
 use crate::settings::SourcePort;

@@ -1,6 +1,7 @@
 //! The stages joined: a burst of frames in, one verdict each out.
 
 use crate::burst::{Action, Burst, Outcome};
+use crate::clock::Clock;
 use crate::counters::VerdictCounters;
 use crate::dictionary::{Entry, KeyDictionary};
 use crate::duplicates::DuplicateFilter;
@@ -15,7 +16,7 @@ use crate::too_big;
 use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
 use photongate_crypto::Backend;
-use photongate_wire::{EthernetMut, IpProtocol, UnixNanos};
+use photongate_wire::{EthernetMut, IpProtocol};
 use std::sync::Arc;
 
 /// What one worker does with packets. Pure: no clock, no I/O, no randomness of its own.
@@ -40,15 +41,6 @@ pub struct Parts {
     pub issuer: TimestampIssuer,
     /// This worker's number among those that share the peers' counters, from 0.
     pub worker: usize,
-}
-
-/// The time at which a burst is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
-    /// Time of day, for epochs and timestamps. It may be set back.
-    pub unix: UnixNanos,
-    /// The time of day at some fixed moment, and what has passed since, for rates. It never steps.
-    pub monotonic: UnixNanos,
 }
 
 impl Pipeline {

@@ -1,9 +1,9 @@
 //! Telling a sender that its packet does not fit, by an ICMP error in the packet's own buffer.
 
+use crate::clock::Clock;
 use crate::frame::Frame;
 use crate::limits::Limit;
 use crate::packet::Packet;
-use crate::pipeline::Clock;
 use photongate_wire::{Ethernet, EthernetMut, Ipv4, Ipv6, TooBig, too_big};
 use std::net::IpAddr;
 
