@@ -104,7 +104,7 @@ fn read(root: &mut Section<'_>, public_file: Option<&Path>) -> Result<FilterConf
     let duplicates =
         root.section("duplicates", |section| duplicates::read(section, borrowed(&keys), borrowed(&workers)));
     let limits = root.section("limits", limits::read);
-    let best_effort = root.section("best_effort", traffic::best_effort);
+    let best_effort = root.optional_section("best_effort", |section| traffic::best_effort(section, borrowed(&limits)));
     let wireguard = root.optional_section("wireguard", limits::wireguard);
     let inbound = root.section("inbound", traffic::inbound);
     let outbound = root.section("outbound", traffic::outbound);
@@ -124,7 +124,7 @@ fn read(root: &mut Section<'_>, public_file: Option<&Path>) -> Result<FilterConf
         control: control?,
         duplicates: duplicates?,
         limits: limits?,
-        best_effort: best_effort?,
+        best_effort: best_effort?.flatten(),
         wireguard: wireguard?,
         inbound: inbound?,
         outbound: outbound?,

@@ -11,7 +11,7 @@ fn the_least_configuration_takes_its_defaults() {
     assert_eq!((config.lf.port, config.lf.protocol.0), (49149, 3));
     assert_eq!(config.keys.times, photongate_drkey::KeyTimes::default());
     assert_eq!((config.workers.count, config.workers.burst), (1, 32));
-    assert!(config.best_effort.is_some() && config.wireguard.is_none() && !config.outbound.reassemble);
+    assert!(config.best_effort.is_none() && config.wireguard.is_none() && !config.outbound.reassemble);
     assert_eq!(config.limits.overall, LimitSettings::default());
     assert!(config.warnings.is_empty());
 }
@@ -549,6 +549,19 @@ fn a_secret_that_every_user_can_read_is_warned_about() {
             assert!(warning.message.contains(&chmod), "{warning}");
         }
     }
+}
+
+#[test]
+fn best_effort_that_can_use_up_the_overall_limit_is_warned_about() {
+    let overall = "[limits]\noverall = { packets_per_second = 1000 }\n";
+    let warnings = |best_effort: &str| {
+        let config = FilterConfig::parse(FILE.as_ref(), &format!("{MINIMAL}{overall}{best_effort}")).unwrap();
+        (config.best_effort.is_some(), config.warnings.len())
+    };
+    assert_eq!(warnings(""), (false, 0));
+    assert_eq!(warnings("[best_effort]\nenabled = false\n"), (false, 0));
+    assert_eq!(warnings("[best_effort]\nlimit = { packets_per_second = 10 }\n"), (true, 0));
+    assert_eq!(warnings("[best_effort]\n"), (true, 1));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use photongate_net::config::{Reported, Section};
 use photongate_pipeline::limits::LimitSettings;
 use photongate_pipeline::{NextHop, UnknownDestination};
 
+use super::limits::LimitsConfig;
 use super::{limits, ports};
 
 /// `[inbound]`.
@@ -39,9 +40,18 @@ pub(super) fn inbound(inbound: &mut Section<'_>) -> Result<InboundConfig, Report
 }
 
 /// Reads `[best_effort]`.
-pub(super) fn best_effort(best_effort: &mut Section<'_>) -> Result<Option<BestEffortConfig>, Reported> {
+pub(super) fn best_effort(
+    best_effort: &mut Section<'_>,
+    limits: Result<&LimitsConfig, Reported>,
+) -> Result<Option<BestEffortConfig>, Reported> {
     let enabled = best_effort.or("enabled", true);
     let limit = limits::limit(best_effort, "limit")?;
+    let enabled_without_limit = matches!(enabled, Ok(true)) && limit == LimitSettings::default();
+    if enabled_without_limit && limits.is_ok_and(|limits| limits.overall != LimitSettings::default()) {
+        let message =
+            "without a limit, packets without a proof of origin can use up limits.overall: add limit, below it";
+        best_effort.warn_at(best_effort.place(), message);
+    }
     Ok(enabled?.then_some(BestEffortConfig { limit }))
 }
 
