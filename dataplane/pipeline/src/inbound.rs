@@ -49,6 +49,7 @@ impl Pipeline {
         self.check_limits(burst, &mut alive, &found, now);
         probe.end_of(Stage::LimitCheck);
         self.check_macs(burst, &mut alive, &found);
+        self.check_sources(burst, &mut alive);
         probe.end_of(Stage::Mac);
         self.test_duplicates(burst, &mut alive, &found);
         probe.end_of(Stage::DuplicateTest);
@@ -174,6 +175,18 @@ impl Pipeline {
         let matches = self.backend.mac(&job).matches(claimed);
         burst.packets[lane].covers_trailer = matches;
         matches
+    }
+
+    /// Refuses what one peer sends from the address of another one's host: its key vouches only for its own. An address that
+    /// lies behind no peer we know of may be anybody's.
+    fn check_sources(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes) {
+        for lane in *alive {
+            let (Some(packet), Some(peer)) = (burst.packets.get(lane), burst.peer(lane)) else { continue };
+            let home = self.settings.routes.look_up(packet.source);
+            if home.is_some_and(|route| route.peer.isd_as != peer.isd_as) {
+                burst.drop_packet(alive, lane, DropReason::SourceMismatch);
+            }
+        }
     }
 
     /// Refuses replays before their payload is hashed. Nothing is entered yet.

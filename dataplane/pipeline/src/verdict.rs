@@ -102,6 +102,7 @@ drop_reasons! {
     TimestampTooOld "timestamp_too_old" "Sent longer ago than the time threshold allows: delayed, replayed, or a clock is wrong.",
     TimestampInFuture "timestamp_in_future" "Sent later than now by more than the time threshold: a clock is wrong.",
     BadMac "bad_mac" "The MAC does not match: forged, altered, or the two sides hold different keys.",
+    SourceMismatch "source_mismatch" "Authenticated by a peer, but from an address that lies behind another one.",
     Duplicate "duplicate" "A packet with the same MAC has passed already: a replay.",
     BadHash "bad_hash" "The MAC matches but the payload was altered on the way.",
     RateLimitPeer "rate_limit_peer" "The peer's rate limit is used up.",

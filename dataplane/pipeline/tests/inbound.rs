@@ -110,6 +110,22 @@ fn the_time_threshold_bounds_the_age_of_a_packet_on_both_sides() {
 }
 
 #[test]
+fn a_peer_cannot_vouch_for_the_hosts_of_another() {
+    let home = |isd_as: &str, prefix: &str| {
+        let peer = photongate_pipeline::PeerKey { isd_as: support::isd_as(isd_as), ..B.peer_key() };
+        (prefix.parse().unwrap(), photongate_pipeline::Route { peer, refuse_best_effort: false })
+    };
+    let verdict = |routes: Vec<_>| {
+        let routes = photongate_pipeline::routes::RouteTable::new(routes).unwrap();
+        reason(&mut filter(|settings| settings.routes = routes), &encapsulated(&plain(), NOW))
+    };
+    assert_eq!(verdict(vec![home(B.peer, "10.248.1.0/24")]), None);
+    assert_eq!(verdict(vec![home("1-ff00:0:999", "10.248.1.0/24")]), Some(DropReason::SourceMismatch));
+    assert_eq!(verdict(vec![home("1-ff00:0:999", "10.0.0.0/8"), home(B.peer, "10.248.1.1/32")]), None);
+    assert_eq!(verdict(vec![]), None, "who has no prefix may have any address");
+}
+
+#[test]
 fn a_reserved_byte_that_is_set_and_a_header_cut_short_are_malformed() {
     let mut reserved = encapsulated(&plain(), NOW);
     reserved[14 + 20 + 8 + 10] = 1;
