@@ -25,9 +25,14 @@
 //!
 //! ```compile_fail,E0502
 //! # fn f(reader: &mut photongate_dpdk::hash::Reader<u64, 8>) {
-//! let offline = reader.offline();
 //! let value = reader.look_up(&[0; 8]);
-//! drop(offline);
+//! reader.offline(|| println!("{value:?}"));
+//! # }
+//! ```
+//!
+//! ```compile_fail,E0502
+//! # fn f(reader: &mut photongate_dpdk::hash::Reader<u64, 8>) {
+//! reader.offline(|| println!("{:?}", reader.look_up(&[0; 8])));
 //! # }
 //! ```
 //!
@@ -56,7 +61,7 @@ mod writer;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::qsbr::{Offline, Participant, TooManyParticipants};
+use crate::qsbr::{Participant, TooManyParticipants};
 use crate::{Eal, Errno, Qsbr};
 
 use raw::RawTable;
@@ -138,10 +143,10 @@ impl<V, const N: usize> Reader<V, N> {
         self.participant.quiesce();
     }
 
-    /// Says that this reader holds no value and looks none up until the guard is dropped. For threads that sleep.
+    /// Says that this reader holds no value and looks none up while `rest` runs. For threads that sleep.
     #[inline]
-    pub fn offline(&mut self) -> Offline<'_> {
-        self.participant.offline()
+    pub fn offline<R>(&mut self, rest: impl FnOnce() -> R) -> R {
+        self.participant.offline(rest)
     }
 }
 

@@ -118,13 +118,16 @@ impl Participant {
         unsafe { sys::pg_qsbr_quiescent(self.group.raw.as_ptr(), self.number) }
     }
 
-    /// Says that this thread holds nothing, and will read nothing until the guard is dropped. Grace periods do not
-    /// wait for it then.
+    /// Says that this thread holds nothing, and reads nothing while `rest` runs. Grace periods do not wait for it then.
+    ///
+    /// Takes a closure rather than giving out a guard: a guard can be forgotten, and its borrow be over, while the
+    /// participant is still offline. Here it is online again whether `rest` returns or panics.
     #[inline]
-    pub fn offline(&mut self) -> Offline<'_> {
+    pub fn offline<R>(&mut self, rest: impl FnOnce() -> R) -> R {
         // SAFETY: as in `quiesce`.
         unsafe { sys::pg_qsbr_offline(self.group.raw.as_ptr(), self.number) };
-        Offline(self)
+        let _offline = Offline(self);
+        rest()
     }
 }
 
@@ -139,10 +142,8 @@ impl Drop for Participant {
     }
 }
 
-/// While it lives, grace periods do not wait for the participant.
-#[must_use = "the participant is online again as soon as this is dropped"]
-#[derive(Debug)]
-pub struct Offline<'p>(&'p mut Participant);
+/// Brings the participant online again when dropped. Never leaves [`Participant::offline`].
+struct Offline<'p>(&'p mut Participant);
 
 impl Drop for Offline<'_> {
     fn drop(&mut self) {
@@ -180,6 +181,7 @@ const POLL: Duration = Duration::from_micros(50);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
 
     #[test]
     fn a_grace_period_lasts_until_every_participant_has_quiesced() {
@@ -196,10 +198,16 @@ mod tests {
     fn a_participant_that_is_offline_is_not_waited_for() {
         let group = Qsbr::new(1);
         let mut participant = group.register().unwrap();
-        let offline = participant.offline();
-        let period = group.start();
-        assert!(group.is_over(period));
-        drop(offline);
+        participant.offline(|| assert!(group.is_over(group.start())));
+        assert!(!group.is_over(group.start()));
+    }
+
+    #[test]
+    fn a_participant_whose_rest_panics_is_waited_for_again() {
+        let group = Qsbr::new(1);
+        let mut participant = group.register().unwrap();
+        let rest = AssertUnwindSafe(|| participant.offline(|| panic!("on purpose")));
+        assert!(catch_unwind(rest).is_err());
         assert!(!group.is_over(group.start()));
     }
 

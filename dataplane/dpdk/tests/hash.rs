@@ -53,11 +53,11 @@ fn a_sleeping_reader_holds_up_nothing() {
     let alive = Arc::new(AtomicUsize::new(0));
     let mut reader = table.reader().unwrap();
     writer.insert(&key(1), Counted::new(&alive)).unwrap();
-    let offline = reader.offline();
-    writer.remove(&key(1));
-    writer.synchronize(Duration::from_secs(1)).unwrap();
-    assert_eq!(alive.load(Ordering::SeqCst), 0);
-    drop(offline);
+    reader.offline(|| {
+        writer.remove(&key(1));
+        writer.synchronize(Duration::from_secs(1)).unwrap();
+        assert_eq!(alive.load(Ordering::SeqCst), 0);
+    });
 }
 
 #[test]

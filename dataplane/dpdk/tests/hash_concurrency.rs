@@ -88,9 +88,7 @@ fn read(mut reader: Reader<Value, 16>, keys: u64, seed: u64, is_over: &AtomicBoo
             }
             reader.quiesce();
         }
-        let offline = reader.offline();
-        std::thread::yield_now();
-        drop(offline);
+        reader.offline(std::thread::yield_now);
     }
     found
 }

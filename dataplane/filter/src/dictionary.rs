@@ -1,7 +1,7 @@
 //! The key dictionary: from peer to keys, read by workers without waiting while one writer changes it.
 
 use photongate_dpdk::hash::{InsertError, Inserted, Reader, TableConfig, TableError, Writer, memory_estimate};
-use photongate_dpdk::qsbr::{Offline, TooManyParticipants};
+use photongate_dpdk::qsbr::TooManyParticipants;
 use photongate_dpdk::{Eal, HashTable};
 use photongate_pipeline::{Entry, KeyDictionary, PeerKey};
 
@@ -44,9 +44,9 @@ impl DictionaryReader {
         self.0.quiesce();
     }
 
-    /// Says that this worker holds no entry, and looks for none until the guard is dropped.
-    pub fn offline(&mut self) -> Offline<'_> {
-        self.0.offline()
+    /// Says that this worker holds no entry, and looks for none while `rest` runs.
+    pub fn offline<R>(&mut self, rest: impl FnOnce() -> R) -> R {
+        self.0.offline(rest)
     }
 }
 

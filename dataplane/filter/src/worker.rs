@@ -134,8 +134,7 @@ impl Worker {
 
     /// Holds no key while `rest` runs, so that keys can be replaced meanwhile.
     pub(crate) fn rest(&mut self, rest: impl FnOnce()) {
-        let _offline = self.dictionary.offline();
-        rest();
+        self.dictionary.offline(rest);
     }
 
     /// Judges a burst from one port, and what others have handed over from there.
