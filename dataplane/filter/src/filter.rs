@@ -178,6 +178,10 @@ impl Running {
         }
         drop(ready);
         let mut counters: Vec<_> = has_begun.iter().collect();
+        // A worker that has not begun has panicked: nothing else drops its end of the channel.
+        if let Some(missing) = (0..workers).find(|index| !counters.iter().any(|(begun, _)| begun == index)) {
+            self.workers.swap_remove(missing).join()?;
+        }
         if let Some(panic) = self.failure() {
             return Err(panic.into());
         }

@@ -145,11 +145,18 @@ impl Worker {
         if sources == Sources::All
             && let Some(queue) = &mut links.receive
         {
-            received = queue.receive_at_most(&mut burst, self.burst);
+            // An inbox needs room too, or a port that never falls silent would keep it waiting for ever.
+            let most = if links.inbox.is_some() { self.burst.min(MAX_BURST / 2) } else { self.burst };
+            received = queue.receive_at_most(&mut burst, most);
         }
         if received > 0 {
             for packet in burst.iter() {
                 packet.prefetch();
+            }
+            // Before the owner is looked for: a first buffer too short to show the addresses would leave copies of the
+            // packet with whoever received them.
+            if burst.iter().any(|packet| !packet.is_contiguous()) {
+                make_contiguous(&mut burst, self.pool, &self.counters);
             }
             if let Some(handoff) = &mut self.handoff {
                 let lost = handoff.keep_own(port, &mut burst);
@@ -168,9 +175,6 @@ impl Worker {
 
     /// Decides about the packets in `burst`, which arrived at `port`, and sends each on its way.
     fn judge<P: Probe>(&mut self, port: usize, burst: &mut Burst<MAX_BURST>, probe: &mut P) {
-        if burst.iter().any(|packet| !packet.is_contiguous()) {
-            make_contiguous(burst, self.pool, &self.counters);
-        }
         let settings = self.pipeline.settings();
         let Some(port_settings) = settings.ports.get(port) else { return burst.clear() };
         let forward_to = usize::from(port_settings.forward_to.0);
