@@ -60,6 +60,10 @@ pub(crate) struct Arguments {
 /// It cannot start, or fails while it runs.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     logging::start(arguments.log_format, arguments.log_level);
+    // Key bytes must not reach a core dump, nor a debugger of the same user. From before the first secret is read.
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        tracing::warn!("a crash could leave keys in a core dump: {error}");
+    }
     let config = FilterConfig::load(&arguments.config).map_err(Failure::bad_input)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
