@@ -18,6 +18,7 @@ use super::{Counters, Patience};
 pub(crate) struct Filter {
     process: Child,
     telemetry: Option<Telemetry>,
+    run_directory: PathBuf,
     log: PathBuf,
 }
 
@@ -51,12 +52,13 @@ impl Filter {
         // DPDK puts its socket there unless it is root.
         command.env("XDG_RUNTIME_DIR", directory);
         let process = command.spawn().context("photongate filter cannot be started")?;
-        let mut filter = Self { process, telemetry: None, log };
+        let run_directory = run_directory(directory).join(name);
+        let mut filter = Self { process, telemetry: None, log, run_directory };
         let telemetry = patience.until("a filter to start", START_TIMEOUT, || {
             if let Some(status) = filter.process.try_wait()? {
                 bail!("the filter ended at once ({status}):\n{}", filter.output());
             }
-            let answering = Telemetry::connect(&run_directory(directory).join(name))
+            let answering = Telemetry::connect(&filter.run_directory)
                 .and_then(|telemetry| telemetry.ask(COUNTERS).map(|_| telemetry));
             Ok(answering.ok())
         });
@@ -99,6 +101,8 @@ impl Drop for Filter {
             let _ = self.process.kill();
             let _ = self.process.wait();
         }
+        // DPDK leaves it behind. The name is this filter's alone, so nobody else can be listening there.
+        let _ = fs::remove_dir_all(&self.run_directory);
     }
 }
 

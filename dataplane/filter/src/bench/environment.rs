@@ -90,7 +90,8 @@ pub(super) fn environment(peers: u32, hugepages: bool) -> Result<(Eal, Lcore), B
     let config = EalConfig {
         worker_cpus: CpuSet::usable().iter().last().into_iter().collect(),
         memory: if hugepages { Memory::Hugepages { mib } } else { Memory::Ordinary { mib } },
-        file_prefix: format!("photongate-bench-{}", std::process::id()),
+        // Without telemetry nothing listens in its run-time directory, which all runs may share.
+        file_prefix: "photongate-bench".to_owned(),
         ..EalConfig::default()
     };
     let eal = Eal::init(config)?;
