@@ -160,7 +160,7 @@ impl Pipeline {
     ///
     /// IP's total length is not under the MAC: whoever lowers it on the way turns the end of a datagram into something
     /// that looks like padding, and that would be cut off. So only what fills up exactly the shortest frame is taken for
-    /// padding, and only packets of that one size can be shortened so.
+    /// padding, and only packets of that one size (with VLAN tags, of two) can be shortened so.
     #[cold]
     fn matches_with_trailer(&self, burst: &mut Burst<'_, '_>, lane: usize, mut job: MacJob<'_>, claimed: &Tag) -> bool {
         let packet = &burst.packets[lane];

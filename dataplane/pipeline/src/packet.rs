@@ -108,7 +108,7 @@ impl Packet {
                 packet.direct(ip.payload(), upper.fragment().is_some(), control, port, settings)
             }
             EtherType::ARP | EtherType::LLDP | EtherType::SLOW_PROTOCOLS => {
-                control_class(port.control).map(|class| (Self::NONE, class))
+                Ok((Self::NONE, Class::Control(port.control)))
             }
             _ => Err(DropReason::UnsupportedProtocol),
         }
@@ -124,7 +124,7 @@ impl Packet {
         settings: &Settings,
     ) -> Result<(Self, Class), DropReason> {
         if is_control {
-            return control_class(port.control).map(|class| (self, class));
+            return Ok((self, Class::Control(port.control)));
         }
         let may_be_inbound = port.role != Role::Inside;
         if may_be_inbound && !is_fragment && self.is_encapsulated(payload, settings.lf.port) {
@@ -202,13 +202,6 @@ impl Packet {
     #[inline]
     pub(crate) const fn end(&self) -> usize {
         self.l2_len + self.datagram_len
-    }
-}
-
-fn control_class(policy: ControlPolicy) -> Result<Class, DropReason> {
-    match policy {
-        ControlPolicy::Drop => Err(DropReason::ControlRefused),
-        ControlPolicy::Kernel | ControlPolicy::Forward => Ok(Class::Control(policy)),
     }
 }
 
