@@ -1,0 +1,1 @@
+//! The AS list: who the peers are, what lies behind them, and what they may send.

@@ -1,0 +1,5 @@
+//! Keys on time: fetched before they are needed, held as long as they may be, and never more than two a direction.
+
+mod source;
+
+pub use source::{Direction, FetchError, FetchedKey, KeyRequest, KeySource};

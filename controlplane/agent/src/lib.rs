@@ -1,0 +1,14 @@
+//! The filter's control plane: what turns a program that was started with keys into one that is operated.
+//!
+//! The key manager ([`keys`]) fetches and rotates DRKeys, the AS list ([`as_list`]) says who the peers are, and the HTTP
+//! interface ([`api`]) tells and is told. They reach the packet path through two traits only, [`Publisher`] and [`Observer`], so that
+//! none of this needs DPDK.
+
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod as_list;
+mod dataplane;
+pub mod keys;
+
+pub use dataplane::{DictionaryFull, Grace, Observer, Publisher, TraceEnd, TraceError};
