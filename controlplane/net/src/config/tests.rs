@@ -373,7 +373,7 @@ fn a_key_file_without_a_key_is_refused_without_showing_it() {
         assert_eq!(message(key_file(folder.path(), name)), format!("the file {} {why}", path.display()));
     };
     problem("long", "does not hold a key: it has 64 characters, but a key is 32 hexadecimal digits");
-    problem("huge", "does not hold a key: it has 4096 characters, but a key is 32 hexadecimal digits");
+    problem("huge", "is longer than 16384 bytes, so it holds no secret");
     problem("none", "cannot be read: No such file or directory (os error 2)");
     problem(".", "is no ordinary file");
 }
