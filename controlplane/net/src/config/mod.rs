@@ -1,4 +1,4 @@
-//! Configuration files: TOML in, one typed value out, or every mistake at once.
+//! Configuration files: TOML or JSON in, one typed value out, or every mistake at once.
 //!
 //! A reader asks a [`Section`] for its fields. Each answer is a `Result` whose error, [`Reported`], can only be made
 //! by reporting a [`Problem`]; so a reader asks for all fields first and gives up afterwards, and nobody can give up
@@ -25,7 +25,11 @@
 //! probe.toml:3:12: probe.attempts: 20 is too large: 1 to 10 attempts"#);
 //! ```
 
+mod format;
+mod json;
 mod kinds;
+mod known;
+mod path;
 mod problem;
 mod report;
 mod secret;
@@ -37,9 +41,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use toml::Spanned;
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
+pub use format::Format;
 pub use problem::{Place, Position, Problem, Problems};
 pub use report::Reported;
 pub use section::Section;
@@ -58,7 +64,7 @@ pub struct Loaded<T> {
     pub fields: BTreeSet<String>,
 }
 
-/// Reads the file at `path` with `read`.
+/// Reads the file at `path` with `read`, as what its name says it is written in.
 ///
 /// # Errors
 /// All problems of the file, in its order: one if it cannot be opened, else its syntax errors, else what `read` reports.
@@ -71,10 +77,10 @@ pub fn read_file<T>(
         Ok(text) => Zeroizing::new(text),
         Err(error) => return Err(Problem::of_file(path, format!("cannot be read: {error}")).into()),
     };
-    read_text(path, &text, read)
+    read_as(Format::of_file(path), path, &text, read)
 }
 
-/// Reads `text` with `read`, as the content of a file at `path`.
+/// Reads `text`, TOML, with `read`, as the content of a file at `path`.
 ///
 /// # Errors
 /// As [`read_file`].
@@ -83,12 +89,50 @@ pub fn read_text<T>(
     text: &str,
     read: impl FnOnce(&mut Section<'_>) -> Result<T, Reported>,
 ) -> Result<Loaded<T>, Problems> {
-    let report = Report::new(path, text);
-    let (table, errors) = DeTable::parse_recoverable(text);
-    let readable = report.syntax_errors(&errors);
-    let config = if readable { Section::root(&report, table.get_ref()).read(read) } else { Err(Reported::earlier()) };
+    read_as(Format::Toml, path, text, read)
+}
+
+/// Reads `text` with `read`, as the content of a file at `path`.
+///
+/// # Errors
+/// As [`read_file`].
+pub fn read_as<T>(
+    format: Format,
+    path: &Path,
+    text: &str,
+    read: impl FnOnce(&mut Section<'_>) -> Result<T, Reported>,
+) -> Result<Loaded<T>, Problems> {
+    let report = Report::new(path, text, format);
+    let table = match format {
+        Format::Toml => toml_table(&report),
+        Format::Json => json::parse(&report),
+    };
+    let config = match &table {
+        Ok(table) => Section::root(&report, table).read(read),
+        Err(reported) => Err(*reported),
+    };
     report.conclude(config)
 }
+
+fn toml_table<'d>(report: &Report<'d>) -> Result<DeTable<'d>, Reported> {
+    let text = report.text();
+    let (table, errors) = if text.len() <= LONGEST_RECOVERABLE {
+        DeTable::parse_recoverable(text)
+    } else {
+        match DeTable::parse(text) {
+            Ok(table) => (table, Vec::new()),
+            Err(error) => (Spanned::new(0..0, DeTable::new()), vec![error]),
+        }
+    };
+    if report.syntax_errors(&errors) && (errors.is_empty() || text.len() <= LONGEST_RECOVERABLE) {
+        Ok(table.into_inner())
+    } else {
+        Err(Reported::earlier())
+    }
+}
+
+/// In a longer text only the first syntax error is reported: every two bytes may be one, and each takes a hundred bytes of memory.
+const LONGEST_RECOVERABLE: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,9 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::vec;
+
+use super::path::FieldPath;
 
 /// One mistake in a configuration. Prints like a compiler's message: `filter.toml:12:7: ports[0].mtu: 20 is too small`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +32,12 @@ pub struct Position {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The field, like `ports[0].mtu`.
-    pub(super) field: String,
+    pub(super) field: FieldPath,
     /// Byte offset in the file of the value, or of the section that lacks it.
     pub(super) offset: usize,
 }
 
-/// All mistakes of a configuration, in the order of the file. Prints one a line.
+/// All mistakes of a configuration, in the order of the file. Prints one a line, the first hundred of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
@@ -46,13 +49,11 @@ impl Problem {
 }
 
 impl Problems {
-    /// The problems, sorted by where they stand.
-    pub(super) fn sorted(mut problems: Vec<Problem>) -> Self {
-        problems.sort_by_key(|problem| problem.position);
+    pub(super) fn new(problems: Vec<Problem>) -> Self {
         Self(problems)
     }
 
-    /// The problems, in the order of the file.
+    /// All problems, in the order of the file.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Problem> {
         self.0.iter()
     }
@@ -61,6 +62,15 @@ impl Problems {
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
         Self(vec![problem])
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Problem;
+    type IntoIter = vec::IntoIter<Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 
@@ -79,12 +89,18 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
+        for (index, problem) in self.0.iter().take(MOST_SHOWN).enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
             write!(f, "{separator}{problem}")?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(MOST_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
 }
 
 impl std::error::Error for Problems {}
+
+/// Nobody corrects more at a time, and a list of a hundred thousand peers may have as many mistakes.
+const MOST_SHOWN: usize = 100;

@@ -1,12 +1,13 @@
 //! The problems found so far, while a file is being read.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use toml::de::Error as SyntaxError;
 
-use super::{Loaded, Place, Position, Problem, Problems};
+use super::known::{Known, KnownFields};
+use super::path::FieldPath;
+use super::{Format, Loaded, Place, Position, Problem, Problems, json};
 
 /// Proof that a problem was reported. Only reporting one makes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +17,19 @@ pub struct Reported(());
 pub(super) struct Report<'d> {
     file: &'d Path,
     text: &'d str,
-    problems: RefCell<Vec<Problem>>,
-    warnings: RefCell<Vec<Problem>>,
-    fields: RefCell<BTreeSet<String>>,
+    format: Format,
+    problems: RefCell<Vec<Finding>>,
+    warnings: RefCell<Vec<Finding>>,
+    /// Problems of other files, which this one names.
+    elsewhere: RefCell<Vec<Problem>>,
+    known: RefCell<KnownFields>,
+}
+
+/// A problem whose line is not known yet: lines are counted once, when all problems have been found.
+struct Finding {
+    offset: usize,
+    field: String,
+    message: String,
 }
 
 impl Reported {
@@ -29,8 +40,16 @@ impl Reported {
 }
 
 impl<'d> Report<'d> {
-    pub(super) fn new(file: &'d Path, text: &'d str) -> Self {
-        Self { file, text, problems: RefCell::default(), warnings: RefCell::default(), fields: RefCell::default() }
+    pub(super) fn new(file: &'d Path, text: &'d str, format: Format) -> Self {
+        Self {
+            file,
+            text,
+            format,
+            problems: RefCell::default(),
+            warnings: RefCell::default(),
+            elsewhere: RefCell::default(),
+            known: RefCell::default(),
+        }
     }
 
     /// The file that is read: paths in it start from its folder.
@@ -38,25 +57,51 @@ impl<'d> Report<'d> {
         self.file
     }
 
+    pub(super) fn text(&self) -> &'d str {
+        self.text
+    }
+
+    /// A field with a value, in the way of the file's format; `example` is the value in TOML.
+    pub(super) fn assignment(&self, name: &str, example: &str) -> String {
+        match self.format {
+            Format::Toml => format!("{name} = {example}"),
+            Format::Json => format!("{name:?}: {}", json::example(example)),
+        }
+    }
+
     pub(super) fn problem(&self, place: &Place, message: impl Into<String>) -> Reported {
-        self.problems.borrow_mut().push(self.at(place, message.into()));
+        self.problems.borrow_mut().push(Finding::new(place, message.into()));
         Reported(())
     }
 
     pub(super) fn warning(&self, place: &Place, message: impl Into<String>) {
-        self.warnings.borrow_mut().push(self.at(place, message.into()));
+        self.warnings.borrow_mut().push(Finding::new(place, message.into()));
     }
 
-    /// Remembers that a reader knows `field`; `ports[3].mtu` is remembered as `ports[].mtu`.
-    pub(super) fn knows(&self, field: &str) {
-        let mut in_index = false;
-        let pattern = field.chars().filter(|&character| {
-            in_index = in_index && character != ']';
-            let keep = !in_index;
-            in_index |= character == '[';
-            keep
-        });
-        self.fields.borrow_mut().insert(pattern.collect());
+    /// Takes over what was found in another file.
+    pub(super) fn adopt(&self, problems: Problems) -> Reported {
+        self.elsewhere.borrow_mut().extend(problems);
+        Reported(())
+    }
+
+    /// Remembers that a reader knows the field `name` of the section at `parent`.
+    pub(super) fn knows(&self, parent: Known, name: &'static str) -> Known {
+        self.known.borrow_mut().member(parent, name)
+    }
+
+    /// The place in the tree of known fields of a list's items.
+    pub(super) fn knows_items(&self, list: Known) -> Known {
+        self.known.borrow_mut().items(list)
+    }
+
+    /// Reports that the text at `offset` cannot be read.
+    pub(super) fn syntax_error(&self, offset: usize, message: impl Into<String>) -> Reported {
+        self.problem(&Place { field: FieldPath::ROOT, offset }, message)
+    }
+
+    /// Reports that the field `key`, which stands at `offset`, stands there for the second time.
+    pub(super) fn given_twice(&self, offset: usize, key: &str) -> Reported {
+        self.syntax_error(offset, format!("`{key}` is given twice: keep one of them"))
     }
 
     /// Reports what the TOML parser could not read, and returns whether the rest is still worth reading: after a field
@@ -64,51 +109,78 @@ impl<'d> Report<'d> {
     pub(super) fn syntax_errors(&self, errors: &[SyntaxError]) -> bool {
         let mut readable = true;
         let mut last_line = None;
+        let starts = if errors.is_empty() { Vec::new() } else { line_starts(self.text) };
         for error in errors {
             let span = error.span().unwrap_or_default();
-            let line = self.position(span.start).line;
-            let content = self.text.lines().nth(line - 1).unwrap_or_default().trim_start();
-            let message = if error.message() == DUPLICATE_KEY {
-                readable &= !content.starts_with('[');
-                let key = self.text.get(span.clone()).unwrap_or_default();
-                format!("`{key}` is given twice: keep one of them")
+            let line_start = starts[starts.partition_point(|start| *start <= span.start).max(1) - 1];
+            let is_duplicate = error.message() == DUPLICATE_KEY;
+            if is_duplicate {
+                readable &= !self.text[line_start..].trim_start_matches([' ', '\t']).starts_with('[');
             } else {
                 readable = false;
-                format!("not TOML: {}", error.message())
-            };
-            // The parser stumbles over the rest of a line it could not read; only the first message helps.
-            if last_line != Some(line) {
-                self.problem(&Place { field: String::new(), offset: span.start }, message);
             }
-            last_line = Some(line);
+            // The parser stumbles over the rest of a line it could not read; only the first message helps.
+            if last_line != Some(line_start) {
+                if is_duplicate {
+                    self.given_twice(span.start, self.text.get(span.clone()).unwrap_or_default());
+                } else {
+                    self.syntax_error(span.start, format!("not TOML: {}", error.message()));
+                }
+            }
+            last_line = Some(line_start);
         }
         readable
     }
 
     /// The outcome: `config`, if nothing was reported.
     pub(super) fn conclude<T>(self, config: Result<T, Reported>) -> Result<Loaded<T>, Problems> {
-        let problems = self.problems.into_inner();
+        let place = |findings: RefCell<Vec<Finding>>| placed(findings.into_inner(), self.file, self.text);
+        let mut problems = place(self.problems);
+        problems.append(&mut self.elsewhere.into_inner());
         match config {
             Ok(config) if problems.is_empty() => {
-                let mut warnings = self.warnings.into_inner();
-                warnings.sort_by_key(|warning| warning.position);
-                Ok(Loaded { config, warnings, fields: self.fields.into_inner() })
+                Ok(Loaded { config, warnings: place(self.warnings), fields: self.known.into_inner().names() })
             }
-            _ => Err(Problems::sorted(problems)),
+            _ => Err(Problems::new(problems)),
         }
     }
+}
 
-    fn at(&self, place: &Place, message: String) -> Problem {
-        let position = Some(self.position(place.offset));
-        Problem { file: self.file.to_owned(), position, field: place.field.clone(), message }
+impl Finding {
+    fn new(place: &Place, message: String) -> Self {
+        Self { offset: place.offset, field: place.field.to_string(), message }
     }
+}
 
-    fn position(&self, offset: usize) -> Position {
-        let before = self.text.get(..offset).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.matches('\n').count() + 1;
-        Position { line, column: before[line_start..].chars().count() + 1 }
-    }
+/// The findings in the order of the text. One walk through the text serves them all, however many there are and however long
+/// its lines.
+fn placed(mut findings: Vec<Finding>, file: &Path, text: &str) -> Vec<Problem> {
+    findings.sort_by_key(|finding| finding.offset);
+    let mut position = Position { line: 1, column: 1 };
+    let mut walked = 0;
+    let problem = |Finding { offset, field, message }: Finding| {
+        let offset = offset.min(text.len());
+        for byte in &text.as_bytes()[walked..offset] {
+            if *byte == b'\n' {
+                position = Position { line: position.line + 1, column: 1 };
+            } else if !is_continuation(*byte) {
+                position.column += 1;
+            }
+        }
+        walked = offset;
+        Problem { file: file.to_owned(), position: Some(position), field, message }
+    };
+    findings.into_iter().map(problem).collect()
+}
+
+/// Whether `byte` goes on with a character of UTF-8 that has begun before.
+fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
+}
+
+/// Offsets at which lines begin. At least one.
+fn line_starts(text: &str) -> Vec<usize> {
+    [0].into_iter().chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect()
 }
 
 /// How the TOML parser names a field that is given twice.

@@ -1,24 +1,30 @@
 //! One table of a configuration file, and the fields a reader asks it for.
 
-use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use toml::de::DeTable;
 
+use super::known::Known;
+use super::path::FieldPath;
 use super::report::{Report, Reported};
 use super::suggest::suggestion;
 use super::value::{FromValue, Value};
-use super::{Place, value};
+use super::{Place, Problems};
 
 /// A table whose fields are being read. What is left unread when the reader is done is reported as unknown.
 pub struct Section<'d> {
     report: &'d Report<'d>,
     /// The section itself: its name, and its header or opening brace.
     place: Place,
+    /// The name again, for those of its fields to begin with.
+    path: Rc<FieldPath>,
     /// `None` if the file leaves the section out.
     table: Option<&'d DeTable<'d>>,
     /// Whether values must not be shown, because one of them is a secret.
     concealed: bool,
-    known: BTreeSet<&'static str>,
+    /// The fields that were asked for, and the section's place in the tree of all fields ever asked for.
+    known: Vec<&'static str>,
+    known_at: Known,
 }
 
 impl<'d> Section<'d> {
@@ -42,7 +48,7 @@ impl<'d> Section<'d> {
     ) -> Result<T, Reported> {
         match self.value(name) {
             Some(value) => read(&value),
-            None => Err(self.refuse(name, format!("missing: add {name} = {example}"))),
+            None => Err(self.missing(name, example)),
         }
     }
 
@@ -105,7 +111,8 @@ impl<'d> Section<'d> {
         name: &'static str,
         read: impl FnOnce(&mut Section<'d>) -> Result<T, Reported>,
     ) -> Result<T, Reported> {
-        self.value(name).unwrap_or_else(|| Value::absent(self.report, self.place_of(name))).section(read)
+        let (value, known_at) = self.look_up(name);
+        value.unwrap_or_else(|| Value::absent(self.report, self.place_of(name), known_at)).section(read)
     }
 
     /// Reads a table with `read`, unless it is absent.
@@ -147,7 +154,17 @@ impl<'d> Section<'d> {
     pub fn place_of(&self, name: &str) -> Place {
         let value = self.table.and_then(|table| table.get(name));
         let offset = value.map_or(self.place.offset, |value| value.span().start);
-        Place { field: value::member(&self.place.field, name), offset }
+        Place { field: FieldPath::member(&self.path, name.to_owned()), offset }
+    }
+
+    /// Reports that the field called `name` is not there; `example` is a value for it, as TOML has it.
+    pub fn missing(&self, name: &str, example: &str) -> Reported {
+        self.refuse(name, format!("missing: add {}", self.report.assignment(name, example)))
+    }
+
+    /// Reports the problems of another file that this one names, beside its own.
+    pub fn refuse_all(&self, problems: Problems) -> Reported {
+        self.report.adopt(problems)
     }
 
     /// Reports a problem of the field called `name`.
@@ -177,22 +194,24 @@ impl<'d> Section<'d> {
 
     /// The whole file as one section.
     pub(super) fn root(report: &'d Report<'d>, table: &'d DeTable<'d>) -> Self {
-        Self::new(report, Place { field: String::new(), offset: 0 }, Some(table), false)
+        Self::new(report, Place { field: FieldPath::ROOT, offset: 0 }, Some(table), Known::ROOT)
     }
 
-    pub(super) fn new(report: &'d Report<'d>, place: Place, table: Option<&'d DeTable<'d>>, concealed: bool) -> Self {
-        Self { report, place, table, concealed, known: BTreeSet::new() }
+    pub(super) fn new(report: &'d Report<'d>, place: Place, table: Option<&'d DeTable<'d>>, known_at: Known) -> Self {
+        let path = Rc::new(place.field.clone());
+        Self { report, place, path, table, concealed: false, known: Vec::with_capacity(FIELDS), known_at }
     }
 
     /// Has `read` ask for the fields, then reports those it did not ask for.
     pub(super) fn read<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, Reported>) -> Result<T, Reported> {
         let outcome = read(&mut self);
         let unknown =
-            self.table.into_iter().flat_map(DeTable::keys).filter(|key| !self.known.contains::<str>(key.get_ref()));
+            self.table.into_iter().flat_map(DeTable::keys).filter(|key| !self.known.contains(&&**key.get_ref()));
         let mut reported = Ok(());
         for key in unknown {
-            let place = Place { field: value::member(&self.place.field, key.get_ref()), offset: key.span().start };
-            let message = format!("unknown field: {}", suggestion(key.get_ref(), &self.known));
+            let name: &str = key.get_ref();
+            let place = Place { field: FieldPath::member(&self.path, name.to_owned()), offset: key.span().start };
+            let message = format!("unknown field: {}", suggestion(name, &self.known));
             reported = Err(self.report.problem(&place, message));
         }
         reported.and(outcome)
@@ -200,9 +219,21 @@ impl<'d> Section<'d> {
 
     /// The field's value, if the file gives one. From now on the field is a known one.
     fn value(&mut self, name: &'static str) -> Option<Value<'d>> {
-        self.known.insert(name);
-        self.report.knows(&value::member(&self.place.field, name));
-        let value = self.table?.get(name)?;
-        Some(Value::new(self.report, self.place_of(name), value.get_ref(), self.concealed))
+        self.look_up(name).0
+    }
+
+    fn look_up(&mut self, name: &'static str) -> (Option<Value<'d>>, Known) {
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
+        let known_at = self.report.knows(self.known_at, name);
+        let value = self.table.and_then(|table| table.get(name)).map(|value| {
+            let place = Place { field: FieldPath::member(&self.path, name), offset: value.span().start };
+            Value::new(self.report, place, value.get_ref(), self.concealed, known_at)
+        });
+        (value, known_at)
     }
 }
+
+/// Most sections have no more fields than this.
+const FIELDS: usize = 8;

@@ -1,17 +1,19 @@
 //! "Did you mean": the known name closest to a misspelt one.
 
-use std::collections::BTreeSet;
-
 use strsim::damerau_levenshtein;
 
 /// What to write instead of `name`: the known name it resembles, else all of them.
-pub(super) fn suggestion(name: &str, known: &BTreeSet<&str>) -> String {
+pub(super) fn suggestion(name: &str, known: &[&str]) -> String {
     let closest = known.iter().min_by_key(|candidate| damerau_levenshtein(name, candidate));
     match closest {
         Some(closest) if damerau_levenshtein(name, closest) <= allowed_slips(closest) => {
             format!("did you mean `{closest}`?")
         }
-        Some(_) => format!("the fields here are {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
+        Some(_) => {
+            let mut known = known.to_vec();
+            known.sort_unstable();
+            format!("the fields here are {}", known.join(", "))
+        }
         None => "there are no fields here".to_owned(),
     }
 }

@@ -299,6 +299,45 @@ fn the_fields_a_reader_knows_are_listed_without_their_indices() {
 }
 
 #[test]
+fn of_very_many_problems_all_can_be_had_and_the_first_hundred_are_shown() {
+    let text = "[[a]]\ncount = 300\n".repeat(100_000);
+    let problems = read_text(FILE.as_ref(), &text, |root| root.sections("a", strict)).unwrap_err();
+    assert_eq!(problems.iter().len(), 100_000);
+    assert_eq!(problems.iter().last().unwrap().position.unwrap(), Position { line: 200_000, column: 9 });
+    let shown = problems.to_string();
+    assert_eq!(shown.lines().count(), 101);
+    assert!(shown.ends_with("and 99900 more"), "{shown}");
+}
+
+#[test]
+fn very_many_problems_in_one_line_are_found_in_one_walk() {
+    let text = format!("a = [{}]", "{ count = 300 }, ".repeat(50_000));
+    let problems = read_text(FILE.as_ref(), &text, |root| root.sections("a", strict)).unwrap_err();
+    assert_eq!(problems.iter().last().unwrap().position.unwrap().column, 16 + 17 * 49_999);
+}
+
+#[test]
+fn of_a_long_text_that_is_no_toml_the_first_error_is_reported() {
+    let text = "=\n".repeat(1 << 20);
+    assert_eq!(problems(&text, |_| Ok(())).len(), 1);
+    let duplicate = format!("a = 1\na = 2\n{}", "# comment\n".repeat(1 << 17));
+    assert_eq!(problems(&duplicate, |_| Ok(())), ["f.toml:2:1: `a` is given twice: keep one of them"]);
+}
+
+#[test]
+fn problems_of_another_file_stand_behind_those_of_the_file_that_names_it() {
+    let other = read_text("other.toml".as_ref(), "b = 1", |_| Ok(())).unwrap_err();
+    let problems = problems("c = 1", |root| -> Result<(), Reported> { Err(root.refuse_all(other)) });
+    assert_eq!(
+        problems,
+        [
+            "f.toml:1:1: c: unknown field: there are no fields here",
+            "other.toml:1:1: b: unknown field: there are no fields here",
+        ]
+    );
+}
+
+#[test]
 fn a_key_is_read_from_its_digits() {
     let key = value::<Key>("\"000102030405060708090a0b0c0D0E0F\"");
     assert_eq!(*key.as_bytes(), std::array::from_fn(|index| index as u8));

@@ -2,9 +2,12 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use toml::de::{DeTable, DeValue};
 
+use super::known::Known;
+use super::path::FieldPath;
 use super::report::{Report, Reported};
 use super::section::Section;
 use super::{Place, suggest};
@@ -16,6 +19,8 @@ pub struct Value<'d> {
     /// `None` stands for a table that the file leaves out.
     value: Option<&'d DeValue<'d>>,
     concealed: bool,
+    /// The field's place in the tree of all fields ever asked for.
+    known_at: Known,
 }
 
 /// What a configuration value can be read as.
@@ -145,7 +150,11 @@ impl<'d> Value<'d> {
     /// # Errors
     /// It is no table, a field is unknown, or `read` gave up.
     pub fn section<T>(&self, read: impl FnOnce(&mut Section<'d>) -> Result<T, Reported>) -> Result<T, Reported> {
-        Section::new(self.report, self.place.clone(), self.table()?, self.concealed).read(read)
+        let mut section = Section::new(self.report, self.place.clone(), self.table()?, self.known_at);
+        if self.concealed {
+            section.conceal();
+        }
+        section.read(read)
     }
 
     /// The value as a list whose items `read` reads: every item, also after one was refused.
@@ -154,12 +163,16 @@ impl<'d> Value<'d> {
     /// It is no list, or an item was refused.
     pub fn items<T>(&self, mut read: impl FnMut(&Value<'d>) -> Result<T, Reported>) -> Result<Vec<T>, Reported> {
         let Some(DeValue::Array(items)) = self.value else { return Err(self.not_even("a list in brackets: [ … ]")) };
-        let mut outcomes = Vec::with_capacity(items.len());
+        let (path, known_at) = (Rc::new(self.place.field.clone()), self.report.knows_items(self.known_at));
+        let (mut taken, mut outcome) = (Vec::with_capacity(items.len()), Ok(()));
         for (index, item) in items.iter().enumerate() {
-            let place = Place { field: format!("{}[{index}]", self.place.field), offset: item.span().start };
-            outcomes.push(read(&Value::new(self.report, place, item.get_ref(), self.concealed)));
+            let place = Place { field: FieldPath::item(&path, index), offset: item.span().start };
+            match read(&Value::new(self.report, place, item.get_ref(), self.concealed, known_at)) {
+                Ok(item) => taken.push(item),
+                Err(reported) => outcome = Err(reported),
+            }
         }
-        outcomes.into_iter().collect()
+        outcome.map(|()| taken)
     }
 
     /// Where the value stands.
@@ -184,13 +197,19 @@ impl<'d> Value<'d> {
         self.report.warning(&self.place, message);
     }
 
-    pub(super) fn new(report: &'d Report<'d>, place: Place, value: &'d DeValue<'d>, concealed: bool) -> Self {
-        Self { report, place, value: Some(value), concealed }
+    pub(super) fn new(
+        report: &'d Report<'d>,
+        place: Place,
+        value: &'d DeValue<'d>,
+        concealed: bool,
+        known_at: Known,
+    ) -> Self {
+        Self { report, place, value: Some(value), concealed, known_at }
     }
 
     /// A table that the file leaves out; `place` is where it would stand.
-    pub(super) fn absent(report: &'d Report<'d>, place: Place) -> Self {
-        Self { report, place, value: None, concealed: false }
+    pub(super) fn absent(report: &'d Report<'d>, place: Place, known_at: Known) -> Self {
+        Self { report, place, value: None, concealed: false, known_at }
     }
 
     fn table(&self) -> Result<Option<&'d DeTable<'d>>, Reported> {
@@ -242,11 +261,6 @@ impl<T: FromValue> FromValue for Located<T> {
     fn from_value(value: &Value<'_>) -> Result<Self, Reported> {
         Ok(Self { value: T::from_value(value)?, place: value.place().clone() })
     }
-}
-
-/// The path of the field `name` in the section at `path`.
-pub(super) fn member(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 /// Longer text would make a message unreadable; the place says which text is meant.
