@@ -14,6 +14,14 @@ pub struct Epoch {
 }
 
 impl Epoch {
+    /// The epoch that holds `at` where epochs of this `length` follow one another from `first` on; `None` before it, or if
+    /// `length` is zero.
+    pub fn counted_from(first: UnixNanos, at: UnixNanos, length: Nanos) -> Option<Self> {
+        let past = at.since_epoch(first)?.0.checked_div(length.0)?;
+        let start = first.saturating_add(Nanos(past * length.0));
+        Some(Self { start, end: start.saturating_add(length) })
+    }
+
     /// Whether `at` lies within the epoch.
     pub fn contains(self, at: UnixNanos) -> bool {
         self.start <= at && at < self.end
@@ -97,6 +105,17 @@ mod tests {
         for now in [at(1), UnixNanos(u64::MAX)] {
             assert_eq!(epoch.sent(EpochNanos(u64::MAX), now, WINDOW, GRACE), None);
         }
+    }
+
+    #[test]
+    fn an_epoch_beyond_the_end_of_all_clocks_ends_with_them() {
+        let epoch = Epoch::counted_from(UnixNanos(u64::MAX - 10), UnixNanos(u64::MAX), Nanos(100));
+        assert_eq!(epoch, Some(Epoch { start: UnixNanos(u64::MAX - 10), end: UnixNanos(u64::MAX) }));
+    }
+
+    #[test]
+    fn epochs_of_no_length_are_none() {
+        assert_eq!(Epoch::counted_from(at(0), at(1), Nanos(0)), None);
     }
 
     #[test]

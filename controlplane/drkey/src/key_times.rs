@@ -34,12 +34,12 @@ impl KeyTimes {
     }
 
     /// How long before its epoch a key is held. A peer's clock may be ahead by `time_threshold`, so no less than that.
-    pub(crate) fn lead(&self) -> Nanos {
+    pub fn lead(&self) -> Nanos {
         self.prefetch.max(self.time_threshold)
     }
 
     /// How long after the end of its epoch a key may still be that of a packet.
-    pub(crate) fn tail(&self) -> Nanos {
+    pub fn tail(&self) -> Nanos {
         self.grace.saturating_add(self.time_threshold)
     }
 

@@ -15,6 +15,7 @@ mod protocol;
 mod rotation;
 mod secret_value;
 mod shared_secret;
+mod terms;
 
 pub use derivation::{
     AsPair, as_host_input, host_as_input, host_host_input, level1_input, shared_secret_input, specific_as_host_input,
@@ -25,6 +26,7 @@ pub use host_address::HostAddress;
 pub use key_set::{AsAsKey, EpochMiss, KeySet};
 pub use key_times::{EpochTooShort, KeyTimes};
 pub use protocol::Protocol;
-pub use rotation::{Rotation, RotationError};
+pub use rotation::Rotation;
 pub use secret_value::{EpochNotInSeconds, secret_value};
 pub use shared_secret::{AllZeroSecret, SharedSecret, SharedSecrets};
+pub use terms::{RotationError, Term, Terms};

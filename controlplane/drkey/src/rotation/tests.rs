@@ -1,10 +1,13 @@
 //! The schedule by example, and by properties over random secrets and times in units so small that every edge occurs.
 
-use photongate_crypto::Key;
-use photongate_wire::EpochNanos;
+use photongate_crypto::{Key, Schedule};
+use photongate_wire::{EpochNanos, Nanos};
 use proptest::prelude::*;
 
 use super::*;
+use crate::derivation::shared_secret_input;
+use crate::epoch::Epoch;
+use crate::shared_secret::SharedSecret;
 
 #[test]
 fn nothing_is_held_until_the_first_key_is_prefetched() {
@@ -146,7 +149,7 @@ proptest! {
 
         let keys = there.key_set(sent);
         let key = keys.outbound(sent);
-        prop_assert_eq!(key.is_some(), there.secrets.first().is_some_and(|first| first <= sent));
+        prop_assert_eq!(key.is_some(), there.terms.first().is_some_and(|first| first <= sent));
         if let Some(key) = key {
             let timestamp = sent.since_epoch(key.epoch.start).unwrap();
             let keys = here.key_set(now);
@@ -174,7 +177,7 @@ proptest! {
         // A packet may be of any key in force from one threshold after now to one threshold and grace before.
         let earliest = now.0.saturating_sub(plan.times.tail().0);
         for at in earliest..=now.0 + plan.times.time_threshold.0 {
-            if let Some(term) = rotation.term(UnixNanos(at)) {
+            if let Some(term) = rotation.terms.at(UnixNanos(at)) {
                 prop_assert!(held.contains(&Some(term.epoch)), "{} of {at} at {}: {held:?}", term.epoch, now.0);
             }
         }
@@ -212,15 +215,15 @@ struct LightningFilter;
 
 impl LightningFilter {
     fn running(plan: &Plan, now: UnixNanos) -> Option<(UnixNanos, u8)> {
-        let secrets = secrets(&plan.not_before);
         let mut fetched = *plan.not_before.iter().min()?;
         if now < fetched {
             return None;
         }
         loop {
-            let (secret, epoch) = secrets.select(fetched, plan.times.epoch)?;
+            let newest = plan.not_before.iter().filter(|not_before| **not_before <= fetched).max()?;
+            let epoch = Epoch::counted_from(*newest, fetched, plan.times.epoch)?;
             if now < epoch.end {
-                let number = plan.not_before.iter().rposition(|not_before| *not_before == secret.not_before())?;
+                let number = plan.not_before.iter().rposition(|not_before| not_before == newest)?;
                 return Some((epoch.start, number as u8));
             }
             fetched = epoch.end;
