@@ -1,0 +1,77 @@
+//! What OpenAPI documents say about callers and refusals, the same for every role.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, Modify};
+
+use super::problem::CONTENT_TYPE;
+
+/// What any route for readers may answer besides: `responses((status = 200, …), ReadRefusals)`. The document must have the
+/// schemas [`Problem`](super::Problem) and [`FieldProblem`](super::FieldProblem).
+#[derive(Debug)]
+pub struct ReadRefusals;
+
+/// What any route that changes something may answer besides.
+#[derive(Debug)]
+pub struct ChangeRefusals;
+
+/// Adds how callers show who they are, as the security schemes `token` and `certificate`.
+#[derive(Debug)]
+pub struct Security;
+
+impl IntoResponses for ReadRefusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        [
+            (StatusCode::BAD_REQUEST, "The request makes no sense."),
+            (StatusCode::UNAUTHORIZED, "The caller is not known: the token is missing or wrong."),
+            (StatusCode::FORBIDDEN, "The caller's role does not allow this."),
+            (
+                StatusCode::TOO_MANY_REQUESTS,
+                "The caller asks too often. `Retry-After` says when to ask again, in seconds.",
+            ),
+        ]
+        .into_iter()
+        .map(refusal)
+        .collect()
+    }
+}
+
+impl IntoResponses for ChangeRefusals {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut responses = ReadRefusals::responses();
+        responses.extend(
+            [
+                (StatusCode::REQUEST_TIMEOUT, "The body of the request came too slowly."),
+                (StatusCode::PAYLOAD_TOO_LARGE, "The body of the request is too large."),
+                (StatusCode::SERVICE_UNAVAILABLE, "The change cannot be audited, so it was not made."),
+            ]
+            .into_iter()
+            .map(refusal),
+        );
+        responses
+    }
+}
+
+impl Modify for Security {
+    fn modify(&self, openapi: &mut OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        let token = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("pgt_ and 64 hexadecimal digits")
+            .description(Some("A token from a file that the server made at its first start."))
+            .build();
+        components.add_security_scheme("token", SecurityScheme::Http(token));
+        let description = Some("A client certificate whose subject has a role.".to_owned());
+        let certificate = SecurityScheme::MutualTls { description, deprecated: None, extensions: None };
+        components.add_security_scheme("certificate", certificate);
+    }
+}
+
+fn refusal((status, description): (StatusCode, &str)) -> (String, RefOr<Response>) {
+    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+    let response = ResponseBuilder::new().description(description).content(CONTENT_TYPE, problem).build();
+    (status.as_str().to_owned(), RefOr::T(response))
+}
