@@ -51,7 +51,7 @@ impl fmt::Display for Epoch {
 }
 
 /// The instant as date and time of day in UTC (RFC 3339).
-pub(crate) fn calendar(instant: UnixNanos) -> jiff::Timestamp {
+pub fn calendar(instant: UnixNanos) -> jiff::Timestamp {
     jiff::Timestamp::from_nanosecond(i128::from(instant.0)).expect("64 bits of nanoseconds end in the year 2554")
 }
 

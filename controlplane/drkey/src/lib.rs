@@ -21,12 +21,12 @@ pub use derivation::{
     AsPair, as_host_input, host_as_input, host_host_input, level1_input, shared_secret_input, specific_as_host_input,
     specific_host_as_input,
 };
-pub use epoch::Epoch;
+pub use epoch::{Epoch, calendar};
 pub use host_address::HostAddress;
 pub use key_set::{AsAsKey, EpochMiss, KeySet};
 pub use key_times::{EpochTooShort, KeyTimes};
 pub use protocol::Protocol;
 pub use rotation::Rotation;
 pub use secret_value::{EpochNotInSeconds, secret_value};
-pub use shared_secret::{AllZeroSecret, SharedSecret, SharedSecrets};
+pub use shared_secret::{AllZeroSecret, SharedSecret, SharedSecrets, shared_secret_key};
 pub use terms::{RotationError, Term, Terms};

@@ -5,7 +5,7 @@ use photongate_wire::{IsdAs, UnixNanos};
 use crate::derivation::AsPair;
 use crate::key_set::{AsAsKey, KeySet};
 use crate::key_times::KeyTimes;
-use crate::shared_secret::SharedSecrets;
+use crate::shared_secret::{SharedSecrets, shared_secret_key};
 use crate::terms::{RotationError, Term, Terms};
 
 /// The schedule of one peer's keys.
@@ -58,7 +58,7 @@ impl Rotation {
 
     fn key(&self, pair: AsPair, term: Term) -> AsAsKey {
         let secret = self.secrets.starting(term.not_before).expect("terms are those of the secrets");
-        AsAsKey::new(&secret.key(pair, term.epoch), term.epoch)
+        AsAsKey::new(&shared_secret_key(secret.secret(), pair, term.epoch), term.epoch)
     }
 
     fn line(&self, now: UnixNanos) -> Line {

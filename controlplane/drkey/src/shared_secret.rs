@@ -31,18 +31,18 @@ impl SharedSecret {
     pub const fn not_before(&self) -> UnixNanos {
         self.not_before
     }
-
-    /// The AS-AS key of `pair` in `epoch`, as LightningFilter makes it.
-    #[must_use]
-    pub fn key(&self, pair: AsPair, epoch: Epoch) -> Key {
-        Schedule::new(&self.secret).derive(&shared_secret_input(pair, epoch.start))
-    }
 }
 
 /// A shared secret consists of zeroes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a shared secret must not be all zeroes: generate one with `openssl rand -hex 16`")]
 pub struct AllZeroSecret;
+
+/// The AS-AS key of `pair` in `epoch`, made of a secret that both share.
+#[must_use]
+pub fn shared_secret_key(secret: &Key, pair: AsPair, epoch: Epoch) -> Key {
+    Schedule::new(secret).derive(&shared_secret_input(pair, epoch.start))
+}
 
 /// The secrets shared with one peer, in the order in which they come into use. May be empty.
 #[derive(Debug, Default)]

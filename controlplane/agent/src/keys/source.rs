@@ -46,8 +46,9 @@ pub struct FetchedKey {
     pub key: Key,
     /// When it is used to send. Contains the instant that was asked for.
     pub epoch: Epoch,
-    /// When its successor may first be met, if that is earlier than usual: a peer that was restarted after a new secret came into use
-    /// takes it up at once. The successor is then fetched and held from this instant on.
+    /// When the epoch of its successor begins, if that is before the end of this one: a peer that was restarted after a new secret
+    /// came into use takes the successor up at once. It is then fetched and held as if this key ended there, and used to send when
+    /// this key truly ends.
     pub successor_from: Option<UnixNanos>,
 }
 
