@@ -38,7 +38,7 @@ fn each_attack_is_refused_for_its_own_reason_and_every_packet_is_counted() {
     network.refused(&attacker, "unknown_peer", renamed);
     let reserved = held_back.iter().map(|packet| with_header_byte(packet.frame(), 10, 1));
     network.refused(&attacker, "malformed_header", reserved);
-    let later = held_back.iter().map(|packet| with_header_byte(packet.frame(), 14, 0xff));
+    let later = held_back.iter().map(|packet| sent_a_minute_later(packet.frame()));
     network.refused(&attacker, "timestamp_in_future", later);
     assert_eq!(arrived(7001), 0, "an altered packet arrived");
 
@@ -108,6 +108,16 @@ fn with_header_byte(frame: &[u8], at: usize, value: u8) -> Vec<u8> {
     frame
 }
 
+/// The frame, with a later timestamp. An arbitrary one might lie nearer to the past, as one of the epoch before.
+fn sent_a_minute_later(frame: &[u8]) -> Vec<u8> {
+    let ip_header = if frame[12] == 0x08 { 20 } else { 40 };
+    let at = 14 + ip_header + 8 + TIMESTAMP;
+    let mut frame = frame.to_vec();
+    let field = frame[at..].first_chunk_mut::<8>().unwrap();
+    *field = (u64::from_be_bytes(*field) + 60_000_000_000).to_be_bytes();
+    frame
+}
+
 /// A plain datagram to host B, with another byte in place of the one at `at`.
 fn damaged(at: usize, value: u8) -> Vec<u8> {
     let mut frame = frames::udp(frames::NOWHERE, HOST_B[0], 7002, b"damaged");
@@ -124,3 +134,6 @@ fn fragment() -> Vec<u8> {
 
 const LIMITS: &str = "[best_effort]\nlimit = { packets_per_second = 100, burst_packets = 100 }";
 const PEER_LIMIT: &str = "limit = { packets_per_second = 200, burst_packets = 200 }";
+
+/// Offset of the timestamp in the LF header (docs/protocol/lf.md).
+const TIMESTAMP: usize = 12;
