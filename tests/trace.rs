@@ -6,11 +6,12 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use photongate_drkey::Protocol;
-use photongate_filter::trace::{ControlOptions, ControlSocket, Tap, Tracer};
+use photongate_filter::trace::{ControlOptions, ControlSocket, Tap, TraceDesk, Tracer};
 use photongate_pipeline::{DropReason, Frame, Outcome, PeerKey, PortIndex, Verdict};
 use photongate_wire::UnixNanos;
 use tempfile::TempDir;
@@ -160,8 +161,7 @@ impl Filter {
         let (tracer, mut taps) = Tracer::new(1);
         let socket = ControlSocket::open(ControlOptions {
             path: folder.path().join("filter.sock"),
-            tracer,
-            ports: vec!["inside".to_owned(), "outside".to_owned()],
+            traces: Arc::new(TraceDesk::new(tracer, vec!["inside".to_owned(), "outside".to_owned()])),
             status: Box::new(|| serde_json::Value::Null),
         });
         Self { socket: socket.unwrap(), tap: taps.pop().unwrap(), folder }

@@ -1,5 +1,6 @@
 //! `photongate filter`: the filter itself, until it is told to stop.
 
+mod keys;
 mod options;
 mod status;
 mod summary;
@@ -17,6 +18,7 @@ use crate::config::FilterConfig;
 use crate::failure::Failure;
 use crate::logging::{self, LogFormat, LogLevel};
 
+use keys::{KeyThread, Schedule};
 use status::Status;
 
 /// Run the filter
@@ -68,12 +70,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let options = options::from_config(config).map_err(bad_input)?;
+    let (options, peers) = options::from_config(config).map_err(bad_input)?;
     // Before the filter is set up, so that an impatient operator ends it in order, too.
     let shutdown = Shutdown::install().map_err(|error| at_run_time(format!("signals cannot be handled: {error}")))?;
     let mut running = Filter::start(options).map_err(bad_input)?;
+    let control = running.take_control().expect("nobody has taken it before");
+    let keys = KeyThread::start(Schedule::new(peers, &control), control);
+    let keys = keys.map_err(|error| at_run_time(format!("the key thread cannot be started: {error}")))?;
     tracing::info!("ready");
-    let failure = watch(&mut running, &shutdown);
+    let failure = watch(&mut running, &keys, &shutdown);
     tracing::info!("stopping");
     let stopped = running.stop();
     let observer = match (&failure, stopped) {
@@ -89,13 +94,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Shows how the filter is doing until it is told to stop, or why it had to.
-fn watch(running: &mut Running, shutdown: &Shutdown) -> Option<String> {
+fn watch(running: &mut Running, keys: &KeyThread, shutdown: &Shutdown) -> Option<String> {
     let mut status = Status::start(running.observer());
     while !shutdown.requested() {
         if let Some(panic) = running.failure() {
             return Some(panic.to_string());
         }
-        if !running.renews_keys() {
+        if !keys.is_running() {
             return Some("the thread that renews keys has ended".to_owned());
         }
         status.show(running.observer(), Instant::now());

@@ -1,7 +1,7 @@
 //! The key dictionary: from peer to keys, read by workers without waiting while one writer changes it.
 
 use photongate_dpdk::hash::{InsertError, Inserted, Reader, TableConfig, TableError, Writer, memory_estimate};
-use photongate_dpdk::qsbr::TooManyParticipants;
+use photongate_dpdk::qsbr::{GracePeriod, TooManyParticipants};
 use photongate_dpdk::{Eal, HashTable};
 use photongate_pipeline::{Entry, KeyDictionary, PeerKey};
 
@@ -93,6 +93,16 @@ impl DictionaryWriter {
     /// How many entries were replaced or removed and not freed yet.
     pub fn retired(&self) -> usize {
         self.0.retired()
+    }
+
+    /// Begins a grace period: when it is over, every worker has quiesced since.
+    pub fn begin_grace(&mut self) -> GracePeriod {
+        self.0.begin_grace()
+    }
+
+    /// Whether a grace period is over. Never waits.
+    pub fn is_over(&self, period: GracePeriod) -> bool {
+        self.0.is_over(period)
     }
 
     /// Frees what no worker can hold any more. Never waits.

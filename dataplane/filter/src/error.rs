@@ -8,7 +8,6 @@ use photongate_dpdk::port::Downgrade;
 use photongate_dpdk::qsbr::TooManyParticipants;
 use photongate_dpdk::ring::RingError;
 use photongate_dpdk::{EalError, MempoolError, PortError};
-use std::io;
 
 /// Why a filter does not start. Nothing of it is left running.
 #[derive(Debug, thiserror::Error)]
@@ -98,14 +97,6 @@ pub enum StartError {
     /// The operating system has no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),
-    /// The operating system refuses something else.
-    #[error("{what}: {source}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// Its answer.
-        source: io::Error,
-    },
 }
 
 /// Which setting an operator can change.

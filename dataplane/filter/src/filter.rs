@@ -1,27 +1,26 @@
 //! The filter as a whole: started, watched, and stopped.
 
+use crate::control::Control;
 use crate::cores;
 use crate::counters::WorkerCounters;
 use crate::dictionary::Dictionary;
 use crate::error::StartError;
 use crate::idle::Idle;
-use crate::keys::{KeyThread, Schedule};
 use crate::links::{self, WorkerLinks};
 use crate::options::{ControlSocketOptions, Device, FilterOptions, MemoryOptions, PeerOptions};
 use crate::plan::Plan;
 use crate::ports::{self, OpenPort, Pools};
-use crate::report::Observer;
+use crate::report::{Observer, Peers};
 use crate::run::{StopSignal, run};
 use crate::telemetry;
-use crate::trace::{ControlOptions, ControlSocket, Tap, Tracer};
+use crate::trace::{ControlOptions, ControlSocket, Tap, TraceDesk, Tracer};
 use crate::worker::Timebase;
 use arc_swap::ArcSwap;
 use photongate_dpdk::eal::{EalConfig, Memory};
 use photongate_dpdk::lcore::{self, WorkerPanic};
 use photongate_dpdk::{Eal, Port};
-use photongate_drkey::Rotation;
 use photongate_pipeline::limits::Limit;
-use photongate_pipeline::{PeerState, Settings, VerdictCounters};
+use photongate_pipeline::{Entry, PeerState, Settings, VerdictCounters};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -62,13 +61,20 @@ impl Filter {
         let capacity = options.max_peers.max(peers.len() as u32).max(1);
         let (dictionary, writer) = Dictionary::create(eal, capacity, workers as u32)?;
         let timebase = Timebase::start();
-        let peers = peer_states(peers, workers, &timebase);
-        let states = peers.iter().map(|(state, _)| Arc::clone(state)).collect();
-        let keys = KeyThread::start(Schedule::new(peers), writer);
-        let keys = keys.map_err(|source| StartError::System { what: "the key thread cannot be started", source })?;
 
         let links = links::between(eal, &open, queues, &settings, workers)?;
         let settings = Arc::new(ArcSwap::from_pointee(settings));
+        let known: Arc<Peers> = Arc::default();
+        let mut control = Control {
+            dictionary: writer,
+            settings: Arc::clone(&settings),
+            peers: Arc::clone(&known),
+            workers,
+            timebase,
+        };
+        for peer in peers {
+            control.publish(peer.into_entry(workers, &timebase)).expect("there is room for all peers of the start");
+        }
         let (tracer, taps) = Tracer::new(workers);
         let (mut ports, mut exceptions) = (Vec::new(), Vec::new());
         for OpenPort { name, port, exception, .. } in open {
@@ -78,16 +84,16 @@ impl Filter {
         let mut running = Running {
             workers: Vec::new(),
             stop: Arc::new(StopSignal::new(workers)),
-            keys: Some(keys),
-            control: None,
-            observer: Arc::new(Observer { workers: Vec::new(), ports: Vec::new(), peers: states }),
+            control: Some(control),
+            socket: None,
+            traces: Arc::new(TraceDesk::new(tracer, ports.iter().map(|(name, _)| name.clone()).collect())),
+            observer: Arc::new(Observer { workers: Vec::new(), ports: Vec::new(), peers: Arc::clone(&known) }),
             _exceptions: exceptions,
         };
         let shared = Shared { dictionary, settings, pools, timebase };
         let counters = running.launch(eal, &options, &shared, links, taps)?;
-        let peers = running.observer.peers.clone();
-        running.observer = Arc::new(Observer { workers: counters, ports, peers });
-        running.control = control(options.control, tracer, &running.observer)?;
+        running.observer = Arc::new(Observer { workers: counters, ports, peers: known });
+        running.socket = control_socket(options.control, &running.traces, &running.observer)?;
         if options.dpdk.telemetry
             && let Err(error) = telemetry::register(eal, &running.observer)
         {
@@ -101,8 +107,9 @@ impl Filter {
 pub struct Running {
     workers: Vec<lcore::Worker<()>>,
     stop: Arc<StopSignal>,
-    keys: Option<KeyThread>,
-    control: Option<ControlSocket>,
+    control: Option<Control>,
+    socket: Option<ControlSocket>,
+    traces: Arc<TraceDesk>,
     observer: Arc<Observer>,
     /// Kept as long as workers poll them.
     _exceptions: Vec<Port>,
@@ -120,9 +127,14 @@ impl Running {
         self.workers.swap_remove(ended).join().err()
     }
 
-    /// Whether the thread that renews keys runs, as it should.
-    pub fn renews_keys(&self) -> bool {
-        self.keys.as_ref().is_some_and(KeyThread::is_running)
+    /// Where packets are traced.
+    pub fn traces(&self) -> &Arc<TraceDesk> {
+        &self.traces
+    }
+
+    /// What changes keys, peers and settings. There is one: `None` when it has been taken.
+    pub fn take_control(&mut self) -> Option<Control> {
+        self.control.take()
     }
 
     /// Stops: what has arrived is judged and sent, then the workers end. The final counters are with the observer.
@@ -195,9 +207,8 @@ impl Running {
         for worker in self.workers.drain(..) {
             result = result.and(worker.join());
         }
-        // After the workers, so that no key runs out while they drain, and who traces sees the last packets.
-        self.keys = None;
-        self.control = None;
+        // After the workers, so that who traces sees the last packets.
+        self.socket = None;
         result
     }
 }
@@ -241,31 +252,29 @@ fn environment(options: &FilterOptions) -> EalConfig {
 }
 
 /// Where traces can be asked for.
-fn control(
+fn control_socket(
     options: ControlSocketOptions,
-    tracer: Arc<Tracer>,
+    traces: &Arc<TraceDesk>,
     observer: &Arc<Observer>,
 ) -> Result<Option<ControlSocket>, StartError> {
     let Some(path) = options.path else { return Ok(None) };
-    let ports = observer.ports.iter().map(|(name, _)| name.clone()).collect();
     let observer = Arc::downgrade(observer);
     let status = move || observer.upgrade().map_or(Value::Null, |observer| observer.to_json());
-    match ControlSocket::open(ControlOptions { path, tracer, ports, status: Box::new(status) }) {
+    match ControlSocket::open(ControlOptions { path, traces: Arc::clone(traces), status: Box::new(status) }) {
         Ok(socket) => Ok(Some(socket)),
         Err(error) if options.is_required => Err(error.into()),
         Err(error) => {
-            tracing::warn!("{error}; until then this filter cannot be traced");
+            tracing::warn!("{error}; until then `photongate trace` does not reach this filter");
             Ok(None)
         }
     }
 }
 
-fn peer_states(peers: Vec<PeerOptions>, workers: usize, timebase: &Timebase) -> Vec<(Arc<PeerState>, Rotation)> {
-    let state = |PeerOptions { key, limit, rotation }| {
-        let limit = Limit::from_settings(&limit, timebase.unix());
-        (Arc::new(PeerState::new(key, limit, workers)), rotation)
-    };
-    peers.into_iter().map(state).collect()
+impl PeerOptions {
+    fn into_entry(self, workers: usize, timebase: &Timebase) -> Entry {
+        let limit = Limit::from_settings(&self.limit, timebase.unix());
+        Entry { peer: Arc::new(PeerState::new(self.key, limit, workers)), keys: self.keys }
+    }
 }
 
 fn random_seed() -> Result<[u64; 2], StartError> {

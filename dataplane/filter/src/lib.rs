@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+mod clock;
+mod control;
 mod cores;
 mod counters;
 mod dictionary;
@@ -16,7 +18,6 @@ mod exception;
 mod filter;
 mod handoff;
 mod idle;
-mod keys;
 mod links;
 mod log;
 mod options;
@@ -30,6 +31,7 @@ mod telemetry;
 pub mod trace;
 mod worker;
 
+pub use control::Control;
 pub use counters::WorkerCounters;
 pub use dictionary::{Dictionary, DictionaryReader, DictionaryWriter};
 pub use egress::{Egress, Path};

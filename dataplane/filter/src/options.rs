@@ -1,7 +1,7 @@
 //! What a filter is started with: plain values, wherever they came from.
 
 use photongate_crypto::Backend;
-use photongate_drkey::Rotation;
+use photongate_drkey::KeySet;
 use photongate_pipeline::duplicates::Sizing;
 use photongate_pipeline::limits::LimitSettings;
 use photongate_pipeline::{PeerKey, Settings};
@@ -13,7 +13,7 @@ pub struct FilterOptions {
     pub settings: Settings,
     /// The devices, one for each port of `settings`, in the same order.
     pub ports: Vec<PortOptions>,
-    /// The ASes to share keys with.
+    /// Peers whose keys are there before the first packet is looked at. Others come by [`crate::Control`].
     pub peers: Vec<PeerOptions>,
     /// Entries that the key dictionary has room for; at least as many as there are peers.
     pub max_peers: u32,
@@ -70,8 +70,8 @@ pub struct PeerOptions {
     pub key: PeerKey,
     /// What it may send.
     pub limit: LimitSettings,
-    /// Which keys are in force when.
-    pub rotation: Rotation,
+    /// The keys shared with it.
+    pub keys: KeySet,
 }
 
 /// The polling threads.

@@ -6,14 +6,19 @@ use crate::counters::WorkerCounters;
 use photongate_dpdk::Port;
 use photongate_dpdk::port::PortStats;
 use photongate_pipeline::{PeerKey, PeerState, Tally, VerdictCounters};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Where the numbers are. Reading them disturbs nobody.
 pub struct Observer {
     pub(crate) workers: Vec<(Arc<VerdictCounters>, Arc<WorkerCounters>)>,
     pub(crate) ports: Vec<(String, Port)>,
-    pub(crate) peers: Vec<Arc<PeerState>>,
+    pub(crate) peers: Arc<Peers>,
 }
+
+/// The peers there are, by what they are found by. Workers never look here.
+#[derive(Default)]
+pub(crate) struct Peers(RwLock<BTreeMap<PeerKey, Arc<PeerState>>>);
 
 impl Observer {
     /// All counters but those of peers.
@@ -24,9 +29,10 @@ impl Observer {
         Report { workers, ports }
     }
 
-    /// The counters of each peer, in the order of the options.
-    pub fn peers(&self) -> impl ExactSizeIterator<Item = PeerReport> + '_ {
-        self.peers.iter().map(|peer| PeerReport { key: peer.key, tally: peer.tally() })
+    /// The counters of each peer, in the order of their keys.
+    pub fn peers(&self) -> Vec<PeerReport> {
+        let peers = self.peers.0.read().unwrap_or_else(PoisonError::into_inner);
+        peers.values().map(|peer| PeerReport { key: peer.key, tally: peer.tally() }).collect()
     }
 
     fn port(&self, index: usize, name: &str, port: &Port) -> PortReport {
@@ -47,6 +53,16 @@ impl Observer {
             report.from_kernel += counters.from_kernel.get();
         }
         report
+    }
+}
+
+impl Peers {
+    pub(crate) fn insert(&self, peer: Arc<PeerState>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(peer.key, peer);
+    }
+
+    pub(crate) fn remove(&self, peer: PeerKey) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&peer);
     }
 }
 

@@ -60,10 +60,10 @@ fn workers(observer: &Observer, _: &str) -> Answer {
 
 fn peers(observer: &Observer, parameters: &str) -> Answer {
     if parameters.is_empty() {
-        let peers = observer.peers().take(MOST_VALUES);
+        let peers = observer.peers().into_iter().take(MOST_VALUES);
         return Answer::Dict(peers.map(|peer| (peer_name(&peer), Value::Dict(summary_values(&peer.tally)))).collect());
     }
-    let wanted = observer.peers().filter(|peer| peer.key.isd_as.to_string() == parameters);
+    let wanted = observer.peers().into_iter().filter(|peer| peer.key.isd_as.to_string() == parameters);
     Answer::Dict(wanted.map(|peer| (peer_name(&peer), Value::Dict(tally_values(&peer.tally).collect()))).collect())
 }
 

@@ -12,6 +12,7 @@ mod control;
 mod record;
 mod request;
 mod sampler;
+mod session;
 mod tap;
 mod writer;
 
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 pub use control::{ControlError, ControlOptions, ControlSocket};
 pub use request::{InvalidTrace, Request, TraceRequest};
+pub use session::{TraceDesk, TraceFailure, TraceSummary};
 pub use tap::Tap;
 
 /// What the taps of all workers share with those who trace: a few places for traces that run at the same time.

@@ -1,9 +1,9 @@
 //! The polling loop of one core: packets in, verdicts, packets out.
 
+use crate::clock::unix_now;
 use crate::counters::WorkerCounters;
 use crate::dictionary::DictionaryReader;
 use crate::handoff::Handoff;
-use crate::keys::unix_now;
 use crate::port_links::{self, PortLinks};
 use crate::reassembly::Reassembly;
 use crate::trace::Tap;

@@ -3,18 +3,18 @@
 use std::time::SystemTime;
 
 use photongate_filter::{
-    ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions,
+    ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PortOptions, WorkerOptions,
 };
 use photongate_wire::UnixNanos;
 
 use crate::config::{self, DEFAULT_SOCKET, FilterConfig};
-use crate::settings::{pipeline_settings, take_peers};
+use crate::settings::{Peer, pipeline_settings, take_peers};
 
-/// The options that `config` stands for.
+/// The options that `config` stands for, and the peers, whose keys come later.
 ///
 /// # Errors
 /// What the configuration's own checks leave to the start: peers without a schedule of keys, replay filters that do not fit.
-pub(super) fn from_config(mut config: FilterConfig) -> Result<FilterOptions, String> {
+pub(super) fn from_config(mut config: FilterConfig) -> Result<(FilterOptions, Vec<Peer>), String> {
     let settings = pipeline_settings(&config, now());
     let peers = take_peers(&mut config);
     let workers = config.workers.count;
@@ -23,10 +23,7 @@ pub(super) fn from_config(mut config: FilterConfig) -> Result<FilterOptions, Str
     let options = FilterOptions {
         settings,
         ports: config.ports.iter().map(port).collect(),
-        peers: peers
-            .into_iter()
-            .map(|peer| PeerOptions { key: peer.key, limit: peer.limit, rotation: peer.rotation })
-            .collect(),
+        peers: Vec::new(),
         max_peers: config.keys.max_peers,
         duplicates: duplicates.transpose().map_err(|error| error.to_string())?,
         workers: WorkerOptions {
@@ -51,7 +48,7 @@ pub(super) fn from_config(mut config: FilterConfig) -> Result<FilterOptions, Str
             path: Some(config.control.socket.unwrap_or_else(|| DEFAULT_SOCKET.into())),
         },
     };
-    Ok(options)
+    Ok((options, peers))
 }
 
 fn port(port: &config::PortConfig) -> PortOptions {

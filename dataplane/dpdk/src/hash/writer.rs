@@ -111,6 +111,17 @@ impl<V, const N: usize> Writer<V, N> {
         }
     }
 
+    /// Begins a grace period, whether or not anything is out of the table: when it is over, every reader has quiesced since.
+    pub fn begin_grace(&mut self) -> GracePeriod {
+        self.begin_grace_period();
+        self.shared.readers.start()
+    }
+
+    /// Whether a grace period is over. Never waits.
+    pub fn is_over(&self, period: GracePeriod) -> bool {
+        self.shared.readers.is_over(period)
+    }
+
     /// Waits until no reader holds anything that is out of the table, and frees it all.
     ///
     /// # Errors

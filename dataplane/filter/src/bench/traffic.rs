@@ -1,6 +1,6 @@
 //! Packets to measure with: each new, from and to peers at random, valid in every byte that is looked at.
 
-use crate::keys::unix_now;
+use crate::clock::unix_now;
 use photongate_crypto::{HashJob, Key, MacJob, backend};
 use photongate_dpdk::Mbuf;
 use photongate_drkey::{AsAsKey, Epoch, KeySet, Protocol, host_as_input, host_host_input};

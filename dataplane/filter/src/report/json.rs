@@ -10,7 +10,7 @@ impl Observer {
         let report = self.report();
         let tally = report.tally();
         let fragments = report.fragments();
-        let peers = self.peers().map(|peer| {
+        let peers = self.peers().into_iter().map(|peer| {
             let key = format!("{} protocol {}", peer.key.isd_as, peer.key.protocol.0);
             (key, Value::Object(counts(&peer.tally)))
         });

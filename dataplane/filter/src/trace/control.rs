@@ -7,7 +7,7 @@
 
 mod client;
 
-use crate::trace::Tracer;
+use crate::trace::TraceDesk;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
@@ -40,9 +40,7 @@ pub struct ControlOptions {
     /// Where the socket is to be. The last folder of the path is made if it is missing.
     pub path: PathBuf,
     /// Where traces come from.
-    pub tracer: Arc<Tracer>,
-    /// The names of the ports, in the order of the settings.
-    pub ports: Vec<String>,
+    pub traces: Arc<TraceDesk>,
     /// What the filter counts, for whoever asks.
     pub status: Box<dyn Fn() -> Value + Send + Sync>,
 }
@@ -55,11 +53,11 @@ impl ControlSocket {
     /// # Errors
     /// The socket cannot be made.
     pub fn open(options: ControlOptions) -> Result<Self, ControlError> {
-        let ControlOptions { path, tracer, ports, status } = options;
+        let ControlOptions { path, traces, status } = options;
         let listener = bind_to(&path)?;
         let failed = |source| ControlError::Bind { path: path.clone(), source };
         let metadata = fs::symlink_metadata(&path).map_err(failed)?;
-        let shared = Arc::new(Shared { tracer, ports, status, stopping: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { traces, status, stopping: AtomicBool::new(false) });
         let serving = Arc::clone(&shared);
         let thread = thread::Builder::new().name("control".to_owned()).spawn(move || serve(&listener, &serving));
         let listener = thread.map_err(failed)?;
@@ -113,15 +111,14 @@ pub enum ControlError {
 
 /// What the threads of the socket share.
 struct Shared {
-    tracer: Arc<Tracer>,
-    ports: Vec<String>,
+    traces: Arc<TraceDesk>,
     status: Box<dyn Fn() -> Value + Send + Sync>,
     stopping: AtomicBool,
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("ports", &self.ports).finish_non_exhaustive()
+        f.debug_struct("Shared").field("traces", &self.traces).finish_non_exhaustive()
     }
 }
 

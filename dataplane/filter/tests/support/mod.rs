@@ -58,7 +58,7 @@ pub(crate) fn options(inside: &str, outside: &str, workers: usize) -> FilterOpti
         peers: vec![PeerOptions {
             key: peer_key(PEER),
             limit: LimitSettings::default(),
-            rotation: rotation(LOCAL, PEER, times),
+            keys: rotation(LOCAL, PEER, times).key_set(now()),
         }],
         max_peers: 16,
         duplicates: Some(Sizing::new(1_000_000, 1e-9, times.time_threshold, 1 << 30, workers).unwrap()),

@@ -249,8 +249,7 @@ impl Client {
 fn options(path: &Path, tracer: &Arc<Tracer>) -> ControlOptions {
     ControlOptions {
         path: path.to_owned(),
-        tracer: Arc::clone(tracer),
-        ports: vec!["inside".to_owned()],
+        traces: Arc::new(TraceDesk::new(Arc::clone(tracer), vec!["inside".to_owned()])),
         status: Box::new(|| serde_json::json!({ "received": 42 })),
     }
 }
