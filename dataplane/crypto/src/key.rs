@@ -27,6 +27,12 @@ impl Key {
         &self.0
     }
 
+    /// Whether the keys are the same. The time taken depends on neither.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
     /// Whether every byte is zero, as in a key that nobody has set. The time taken does not depend on the key.
     #[must_use]
     pub fn is_zero(&self) -> bool {
@@ -122,6 +128,17 @@ mod tests {
             let mut bytes = [0; 16];
             bytes[position] = 1;
             assert!(!Key::from_bytes(bytes).is_zero());
+        }
+    }
+
+    #[test]
+    fn keys_match_only_if_every_byte_does() {
+        let key = Key::from_bytes([7; 16]);
+        assert!(key.matches(&Key::from_bytes([7; 16])));
+        for position in 0..16 {
+            let mut bytes = [7; 16];
+            bytes[position] ^= 0x80;
+            assert!(!key.matches(&Key::from_bytes(bytes)));
         }
     }
 
