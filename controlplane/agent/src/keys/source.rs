@@ -1,5 +1,6 @@
 //! Where AS-AS keys come from.
 
+use std::fmt;
 use std::pin::Pin;
 
 use photongate_crypto::Key;
@@ -37,6 +38,20 @@ pub enum Direction {
     Inbound,
     /// What the peer is sent; the peer is the key's fast side.
     Outbound,
+}
+
+impl Direction {
+    /// Both, in the order in which they are listed.
+    pub const BOTH: [Self; 2] = [Self::Inbound, Self::Outbound];
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        })
+    }
 }
 
 /// A key as its source gives it.
