@@ -37,6 +37,8 @@ use super::view::{Degraded, PeerView};
 use super::{Direction, FetchError, FetchedKey, KeyRequest};
 use crate::api::PeerSummary;
 
+pub(super) use self::pace::fetch_timeout;
+
 /// The keys of all peers.
 #[derive(Debug)]
 pub struct KeyManager {

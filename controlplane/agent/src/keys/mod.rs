@@ -1,11 +1,13 @@
 //! Keys on time: fetched before they are needed, held as long as they may be, and never more than two a direction.
 
+mod fetcher;
 mod held;
 mod manager;
 pub mod shared_secret;
 mod source;
 mod view;
 
+pub use fetcher::{Fetched, Fetcher};
 pub use held::{HeldKey, HeldKeys, RevokedKey};
 pub use manager::{Fetch, FetchId, KeyManager, Outcome};
 pub use source::{Direction, FetchError, FetchedKey, KeyRequest, KeySource};

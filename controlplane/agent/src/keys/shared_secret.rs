@@ -1,6 +1,6 @@
 //! Keys made of secrets that the operators of both ASes were given by hand, as LightningFilter makes them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use photongate_crypto::Key;
 use photongate_drkey::{AllZeroSecret, AsPair, KeyTimes, RotationError, Terms, calendar, shared_secret_key};
 use photongate_net::secret_file;
 use photongate_wire::{IsdAs, UnixNanos};
+use tokio::sync::Semaphore;
 
 use super::{Direction, FetchError, FetchedKey, KeyRequest, KeySource};
 
@@ -36,6 +37,8 @@ pub struct SharedSecretSource {
     peer: IsdAs,
     terms: Terms,
     secrets: Arc<[Secret]>,
+    /// Every file that is being read has a copy.
+    reading: Arc<()>,
 }
 
 impl SharedSecretSource {
@@ -46,7 +49,7 @@ impl SharedSecretSource {
     /// [`RotationError`] if the secrets follow one another so closely that more than two keys would be needed at once.
     pub fn new(local: IsdAs, peer: IsdAs, times: KeyTimes, secrets: Arc<[Secret]>) -> Result<Self, RotationError> {
         let terms = Terms::new(secrets.iter().map(|secret| secret.not_before), times)?;
-        Ok(Self { local, peer, terms, secrets })
+        Ok(Self { local, peer, terms, secrets, reading: Arc::new(()) })
     }
 
     async fn fetch_key(&self, request: KeyRequest) -> Result<FetchedKey, FetchError> {
@@ -58,9 +61,32 @@ impl SharedSecretSource {
         let secret = self.secrets.iter().rfind(|secret| secret.not_before == term.not_before);
         let key = match &secret.expect("terms are those of the secrets").material {
             SecretMaterial::Inline(secret) => shared_secret_key(secret, pair, term.epoch),
-            SecretMaterial::File(path) => shared_secret_key(&read(path.clone()).await?, pair, term.epoch),
+            SecretMaterial::File(path) => shared_secret_key(&self.read(path).await?, pair, term.epoch),
         };
         Ok(FetchedKey { key, epoch: term.epoch, successor_from: self.terms.early_successor(term) })
+    }
+
+    /// Reads a secret from its file, which may take long where the file is remote, or never end.
+    async fn read(&self, path: &Path) -> Result<Key, FetchError> {
+        let shown = path.display();
+        let unavailable = |why: String| FetchError::Unavailable(format!("the file {shown} {why}"));
+        // A thread that hangs in the operating system cannot be stopped. A source has no more of them than directions.
+        if Arc::strong_count(&self.reading) > Direction::BOTH.len() {
+            return Err(unavailable("does not answer: reading it has not ended since an earlier attempt".to_owned()));
+        }
+        let reading = Arc::clone(&self.reading);
+        let reader = READERS.acquire().await.expect("it is never closed");
+        let path = path.to_owned();
+        let read = tokio::task::spawn_blocking(move || {
+            let _until_read = (reading, reader);
+            secret_file::read_key(&path)
+        });
+        match read.await {
+            Ok(Ok(key)) if key.is_zero() => Err(unavailable(format!("holds no secret: {AllZeroSecret}"))),
+            Ok(Ok(key)) => Ok(key),
+            Ok(Err(error)) => Err(unavailable(error.to_string())),
+            Err(stopped) => Err(unavailable(format!("was not read: {stopped}"))),
+        }
     }
 
     fn nothing_yet(&self, at: UnixNanos) -> FetchError {
@@ -83,18 +109,8 @@ impl KeySource for SharedSecretSource {
     }
 }
 
-/// Reads a secret from its file, which may take long where the file is remote.
-async fn read(path: PathBuf) -> Result<Key, FetchError> {
-    let shown = path.display().to_string();
-    let read = tokio::task::spawn_blocking(move || secret_file::read_key(&path)).await;
-    let why = match read {
-        Ok(Ok(key)) if key.is_zero() => format!("holds no secret: {AllZeroSecret}"),
-        Ok(Ok(key)) => return Ok(key),
-        Ok(Err(error)) => error.to_string(),
-        Err(stopped) => format!("was not read: {stopped}"),
-    };
-    Err(FetchError::Unavailable(format!("the file {shown} {why}")))
-}
+/// How many files are read at a time: fewer than the runtime has threads for work that blocks, which others need too.
+static READERS: Semaphore = Semaphore::const_new(128);
 
 #[cfg(test)]
 mod tests;

@@ -81,6 +81,19 @@ async fn a_file_that_holds_no_secret_or_is_open_to_others_gives_no_key() {
 }
 
 #[tokio::test]
+async fn a_file_whose_reading_never_ends_holds_no_more_threads_than_there_are_directions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    secret_file::create(&path, &"01".repeat(16)).unwrap();
+    let filed = filed(&path);
+    let hanging = [Arc::clone(&filed.reading), Arc::clone(&filed.reading)];
+    let refusal = filed.fetch(request(Direction::Inbound, 1_000)).await.unwrap_err().to_string();
+    assert!(refusal.ends_with("does not answer: reading it has not ended since an earlier attempt"), "{refusal}");
+    drop(hanging);
+    assert!(filed.fetch(request(Direction::Inbound, 1_000)).await.is_ok());
+}
+
+#[tokio::test]
 async fn only_the_secret_in_force_is_read() {
     let absent = Secret { material: SecretMaterial::File("/absent/secret".into()), not_before: seconds(5_000) };
     let source = source(vec![absent, inline(1, 1_000)]);
