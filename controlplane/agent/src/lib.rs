@@ -10,5 +10,6 @@ pub mod api;
 pub mod as_list;
 mod dataplane;
 pub mod keys;
+pub mod sealed;
 
 pub use dataplane::{DictionaryFull, Grace, Observer, Publisher, TraceEnd, TraceError};

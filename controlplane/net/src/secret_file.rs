@@ -65,6 +65,20 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Removes what writing to files in `folder` has left behind because the process was killed. Nobody may write there meanwhile.
+///
+/// # Errors
+/// What the operating system says.
+pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Why a file gives no secret. Says what to do, and nothing of its content; reads on after "the file NAME".
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
