@@ -36,3 +36,12 @@ pub struct RevokedKey {
     /// When it would have been used.
     pub epoch: Epoch,
 }
+
+/// One key that is held, to be put away.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HeldRef<'k> {
+    pub(super) direction: Direction,
+    pub(super) key: &'k Key,
+    pub(super) epoch: Epoch,
+    pub(super) handover: UnixNanos,
+}

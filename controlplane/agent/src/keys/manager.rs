@@ -32,7 +32,7 @@ use self::lane::{Class, Context, Held, Lane, Taken};
 use self::pace::Pace;
 use self::schedule::{Flight, Peer};
 use self::slots::{Slot, Slots};
-use super::held::{HeldKey, HeldKeys, RevokedKey};
+use super::held::{HeldKey, HeldKeys, HeldRef, RevokedKey};
 use super::view::{Degraded, PeerView};
 use super::{Direction, FetchError, FetchedKey, KeyRequest};
 use crate::api::PeerSummary;
@@ -272,6 +272,12 @@ impl KeyManager {
     pub fn revoked(&self) -> impl Iterator<Item = &RevokedKey> {
         let valid = |key: &&RevokedKey| self.now < self.pace.refused_until(key.epoch);
         self.revoked.values().flatten().filter(valid)
+    }
+
+    /// The keys of all peers that have any.
+    pub(super) fn held(&self) -> impl Iterator<Item = (PeerKey, Vec<HeldRef<'_>>)> {
+        let peers = self.slots.iter().filter_map(|(key, slot)| Some((*key, self.peers.get(*slot)?.held())));
+        peers.filter(|(_, keys)| !keys.is_empty())
     }
 
     /// What is to be told about a peer.

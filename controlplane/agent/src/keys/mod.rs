@@ -1,5 +1,6 @@
 //! Keys on time: fetched before they are needed, held as long as they may be, and never more than two a direction.
 
+mod cache;
 mod fetcher;
 mod held;
 mod manager;
@@ -7,6 +8,7 @@ pub mod shared_secret;
 mod source;
 mod view;
 
+pub use cache::{CacheError, KeyCache};
 pub use fetcher::{Fetched, Fetcher};
 pub use held::{HeldKey, HeldKeys, RevokedKey};
 pub use manager::{Fetch, FetchId, KeyManager, Outcome};

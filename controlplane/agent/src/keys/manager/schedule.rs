@@ -4,11 +4,11 @@ use photongate_crypto::Key;
 use photongate_pipeline::PeerKey;
 use photongate_wire::UnixNanos;
 
-use super::lane::{Class, Context, Lane};
+use super::lane::{Class, Context, Held, Lane};
 use super::pace::Pace;
 use super::slots::Slot;
 use super::{Fetch, FetchId, KeyManager};
-use crate::keys::held::RevokedKey;
+use crate::keys::held::{HeldRef, RevokedKey};
 use crate::keys::{Direction, KeyRequest};
 
 /// One peer.
@@ -41,6 +41,19 @@ pub(super) const NEVER: UnixNanos = UnixNanos(u64::MAX);
 impl Peer {
     pub(super) fn new(key: PeerKey, lanes: [Lane; 2]) -> Self {
         Self { key, lanes, wake: NEVER, dark_order: NEVER, with_keys: false }
+    }
+
+    /// Its keys, also those that wait for a container.
+    pub(super) fn held(&self) -> Vec<HeldRef<'_>> {
+        let lanes = Direction::BOTH.into_iter().zip(&self.lanes);
+        let held = lanes.flat_map(|(direction, lane)| lane.held().map(move |held| (direction, held)));
+        held.map(|(direction, Held { key, epoch, handover, .. })| HeldRef {
+            direction,
+            key,
+            epoch: *epoch,
+            handover: *handover,
+        })
+        .collect()
     }
 
     /// Whether there is a key for each direction at this instant.
