@@ -7,5 +7,6 @@ pub mod config;
 pub mod http;
 pub mod secret_file;
 mod shutdown;
+pub mod tls;
 
 pub use shutdown::Shutdown;
