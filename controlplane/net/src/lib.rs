@@ -8,5 +8,6 @@ pub mod http;
 pub mod secret_file;
 mod shutdown;
 pub mod tls;
+pub mod unix_socket;
 
 pub use shutdown::Shutdown;
