@@ -7,8 +7,10 @@ mod audit;
 mod caller;
 mod openapi;
 mod problem;
+mod token;
 
 pub use audit::{Audit, AuditError, Intent, Outcome};
 pub use caller::{Admin, Caller, Identity, Read, Role};
 pub use openapi::{ChangeRefusals, ReadRefusals, Security};
 pub use problem::{FieldProblem, Problem};
+pub use token::{TokenError, TokenFile};
