@@ -11,10 +11,11 @@ use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use nix::sys::stat::{Mode, fchmod};
 
-/// Makes a socket at `path` and listens there. It never blocks, and nobody but its owner can open it, not even for a moment.
+/// Makes a socket at `path` and listens there. It never blocks, and nobody but its owner can open it, not even for a
+/// moment.
 ///
-/// The last folder of the path is made if it is missing. A socket that a killed process left behind is replaced; one that
-/// somebody listens at is not.
+/// The last folder of the path is made if it is missing. A socket that a killed process left behind is replaced; one
+/// that somebody listens at is not.
 ///
 /// # Errors
 /// The socket cannot be made.

@@ -14,8 +14,8 @@ use crate::secret_file::{self, SecretFileError};
 
 /// A token in a file that only its owner can read. Of the token itself, only the SHA-256 digest is kept in memory.
 ///
-/// The file is read anew whenever it has changed, so a token is exchanged by exchanging the file. A file that is gone, or that
-/// others can read, holds no token.
+/// The file is read anew whenever it has changed, so a token is exchanged by exchanging the file. A file that is
+/// gone, or that others can read, holds no token.
 #[derive(Debug)]
 pub struct TokenFile {
     path: PathBuf,
@@ -64,7 +64,7 @@ impl TokenFile {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// There was none, and none can be made.
-    #[error("the token file {} cannot be made: {source}: make its folder, and let this program write there", path.display())]
+    #[error("the token file {} cannot be made: {source}: let this program write in its folder", path.display())]
     NotMade {
         /// The file.
         path: PathBuf,
@@ -81,7 +81,7 @@ pub enum TokenError {
     },
     /// It holds something else.
     #[error(
-        "the token file {} does not hold {PREFIX} and {} hexadecimal digits: remove it, and a token is made at the next start",
+        "the token file {} does not hold {PREFIX} and {} hexadecimal digits: remove it, and the next start makes one",
         path.display(), 2 * RANDOM_BYTES
     )]
     NotAToken {

@@ -40,15 +40,15 @@ impl Identity {
     /// starting; a warning is logged.
     ///
     /// # Errors
-    /// A file cannot be read or holds something else; the key file can be used by others than its owner; or certificate and
-    /// key do not belong together.
+    /// A file cannot be read or holds something else; the key file can be used by others than its owner; or
+    /// certificate and key do not belong together.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let chain = certificates(certificate)?;
         let (_, first) = X509Certificate::from_der(&chain[0])
             .map_err(|error| TlsError::new(certificate, Mistake::Certificate(error.to_string())))?;
         let not_after = unix_nanos(first.validity().not_after.timestamp());
         if not_after < now() {
-            tracing::warn!(certificate = %certificate.display(), "the certificate's time is over: clients will refuse it");
+            tracing::warn!(certificate = %certificate.display(), "its time is over: clients will refuse it");
         }
         let certified = CertifiedKey::new(chain, signing_key(key)?);
         certified.keys_match().map_err(|_| {

@@ -15,8 +15,8 @@ pub struct Subject {
     alternative_names: Vec<AlternativeName>,
 }
 
-/// A name that a certificate must have: `CN=ops` for a common name, `SAN:monitor.example` for an alternative name of any of
-/// the kinds DNS name, IP address, URI and email address (RFC 5280, section 4.2.1.6).
+/// A name that a certificate must have: `CN=ops` for a common name, `SAN:monitor.example` for an alternative name of
+/// any of the kinds DNS name, IP address, URI and email address (RFC 5280, section 4.2.1.6).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SubjectPattern {
     /// The common name of the subject, letter by letter.
@@ -55,8 +55,8 @@ impl Subject {
 }
 
 impl fmt::Display for Subject {
-    /// All names, for a message that tells an operator what could be written as a pattern. Names come from outside: control characters
-    /// are escaped.
+    /// All names, for a message that tells an operator what could be written as a pattern. Names come from outside:
+    /// control characters are escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let common = self.common_names.iter().map(|name| format!("CN={}", name.escape_debug()));
         let alternative = self.alternative_names.iter().map(|name| match name {
