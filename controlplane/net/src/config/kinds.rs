@@ -1,6 +1,6 @@
 //! The kinds of values that configurations are made of, and how each is written.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -77,6 +77,19 @@ impl FromValue for IpAddr {
             Some(v4) => Err(value.refuse(format!("is an IPv4 address in IPv6 clothes: write {v4}"))),
             None => Ok(address),
         }
+    }
+}
+
+impl FromValue for SocketAddr {
+    const EXAMPLE: &'static str = "\"127.0.0.1:8479\"";
+
+    fn from_value(value: &Value<'_>) -> Result<Self, Reported> {
+        let text = value.text()?;
+        text.parse().map_err(|_| match text.parse::<IpAddr>() {
+            Ok(IpAddr::V4(address)) => value.refuse(format!("has no port: write {address}:8479")),
+            Ok(IpAddr::V6(address)) => value.refuse(format!("has no port: write [{address}]:8479")),
+            Err(_) => value.refuse("is no address and port: write them like 127.0.0.1:8479 or [::1]:8479"),
+        })
     }
 }
 

@@ -1,5 +1,5 @@
 use std::fs::{self, Permissions};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -230,6 +230,11 @@ fn addresses_and_prefixes_that_do_not_read_are_refused() {
             refusal::<IpAddr>("\"::ffff:1.2.3.4\""),
             r#""::ffff:1.2.3.4" is an IPv4 address in IPv6 clothes: write 1.2.3.4"#,
         ),
+        (
+            refusal::<SocketAddr>("\"localhost:1\""),
+            r#""localhost:1" is no address and port: write them like 127.0.0.1:8479 or [::1]:8479"#,
+        ),
+        (refusal::<SocketAddr>("\"::1\""), r#""::1" has no port: write [::1]:8479"#),
         (
             refusal::<IpNet>("\"1.2.3/4\""),
             r#""1.2.3/4" is not an IP prefix: write it like 192.0.2.0/24 or 2001:db8::/32"#,
