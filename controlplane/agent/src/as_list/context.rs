@@ -34,6 +34,8 @@ pub enum Held<'c> {
     By(&'c AsList),
     /// A secret that nobody here knows. Lists read like this can be compared; they must not be put in force.
     Unknown,
+    /// As [`By`](Self::By) where the list has such a secret, else as [`Unknown`](Self::Unknown).
+    ByOrUnknown(&'c AsList),
 }
 
 /// What becomes of a file that is named in the place of a secret.

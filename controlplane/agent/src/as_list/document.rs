@@ -1,10 +1,10 @@
 //! A list as JSON: what the HTTP interface shows, and what it takes.
 
+use photongate_drkey::calendar;
 use photongate_pipeline::limits::LimitSettings;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::write::instant;
 use super::{AsList, ListedPeer, Source};
 
 /// An AS list. Never with secrets in it when it is shown: each is `{"held": true}`, which stands for the same secret when the
@@ -95,7 +95,7 @@ impl From<&ListedPeer> for PeerDocument {
     fn from(peer: &ListedPeer) -> Self {
         let Source::SharedSecret(secrets) = &peer.source;
         let secret =
-            |not_before| SecretDocument { secret: None, held: true, not_before: instant(not_before).to_string() };
+            |not_before| SecretDocument { secret: None, held: true, not_before: calendar(not_before).to_string() };
         Self {
             isd_as: peer.key.isd_as.to_string(),
             name: peer.name.as_deref().map(str::to_owned),

@@ -18,6 +18,7 @@ use ipnet::IpNet;
 use photongate_pipeline::limits::LimitSettings;
 use photongate_pipeline::routes::RouteTable;
 use photongate_pipeline::{PeerKey, Route};
+use photongate_wire::UnixNanos;
 
 use crate::keys::shared_secret::Secret;
 
@@ -84,6 +85,14 @@ impl AsList {
     /// Whether any peer refuses packets without a proof of origin.
     pub fn refuses_best_effort(&self) -> bool {
         self.peers.iter().any(|peer| peer.refuse_best_effort)
+    }
+
+    /// Peers none of whose secrets may be used yet at `now`: until then there are no keys for them.
+    pub fn too_early(&self, now: UnixNanos) -> impl Iterator<Item = &ListedPeer> {
+        self.peers.iter().filter(move |peer| {
+            let Source::SharedSecret(secrets) = &peer.source;
+            secrets.iter().all(|secret| now < secret.not_before)
+        })
     }
 
     /// The list of `peers`, no two of which have the same key or share a prefix.

@@ -16,7 +16,7 @@ use super::secrets::Secrets;
 use super::{AsList, Context, Limit, ListedPeer, Source};
 
 /// A list without a mistake.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Read {
     /// The list.
     pub list: AsList,

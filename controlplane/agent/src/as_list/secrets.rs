@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
 use photongate_crypto::Key;
 use photongate_drkey::{AllZeroSecret, KeyTimes, RotationError, Terms};
 use photongate_net::config::{FromValue, Place, Reported, Section, Value};
@@ -107,10 +106,11 @@ impl Secrets<'_, '_> {
 
     /// The secret that the filter has already.
     fn held(&self, section: &Section<'_>, not_before: UnixNanos) -> Result<SecretMaterial, Reported> {
-        let list = match self.context.held {
-            Held::Unknown => return Ok(SecretMaterial::Inline(UNKNOWN)),
-            Held::Nothing => None,
-            Held::By(list) => Some(list),
+        let (list, may_be_unknown) = match self.context.held {
+            Held::Nothing => (None, false),
+            Held::Unknown => (None, true),
+            Held::By(list) => (Some(list), false),
+            Held::ByOrUnknown(list) => (Some(list), true),
         };
         let key = self.key?;
         let held = list.and_then(|list| list.get(key)).and_then(|peer| {
@@ -119,6 +119,7 @@ impl Secrets<'_, '_> {
         });
         match held {
             Some(secret) => Ok(copy(&secret.material)),
+            None if may_be_unknown => Ok(SecretMaterial::Inline(UNKNOWN)),
             None if list.is_none() => Err(section.refuse("held", "no secret is held here: give secret or file")),
             None => {
                 let message = format!("no secret of {key} with this not_before is held: give secret or file");
@@ -146,9 +147,7 @@ pub(super) fn same_source(one: &Source, other: &Source) -> bool {
 
 fn same_material(one: &SecretMaterial, other: &SecretMaterial) -> bool {
     match (one, other) {
-        (SecretMaterial::Inline(one), SecretMaterial::Inline(other)) => {
-            verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
-        }
+        (SecretMaterial::Inline(one), SecretMaterial::Inline(other)) => one.matches(other),
         (SecretMaterial::File(one), SecretMaterial::File(other)) => one == other,
         (SecretMaterial::Inline(_) | SecretMaterial::File(_), _) => false,
     }

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use photongate_crypto::Key;
 use photongate_drkey::Protocol;
-use photongate_wire::{IsdAs, UnixNanos};
+use photongate_wire::IsdAs;
 use proptest::collection::{btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -74,6 +74,18 @@ fn another_name_is_no_reason_to_do_anything_else() {
     assert_eq!(changes(|peer| peer.source = source(&[(2, 0)])), [Change::Keys]);
     assert_eq!(changes(|peer| peer.source = source(&[(1, 0), (1, 1)])), [Change::Keys]);
     assert_eq!(changes(|peer| peer.source = source(&[(1, 0)])), [], "the same secret, read anew");
+}
+
+#[test]
+fn a_peer_is_too_early_until_its_first_secret_begins() {
+    let mut late = plain(2, &[]);
+    late.source = source(&[(1, 2), (2, 3)]);
+    let list = AsList::new(vec![plain(1, &[]), late]);
+    let early = |year: u64| {
+        list.too_early(UnixNanos(FIRST.0 + year * YEAR)).map(|peer| peer.key.isd_as.isd()).collect::<Vec<_>>()
+    };
+    assert_eq!(early(1), [2]);
+    assert_eq!(early(2), Vec::<u16>::new());
 }
 
 #[test]
@@ -210,7 +222,7 @@ fn source(secrets: &[(u8, u64)]) -> Source {
             0 => SecretMaterial::File("/run/keys/a \"quoted\" name".into()),
             _ => SecretMaterial::Inline(Key::from_bytes([secret; 16])),
         },
-        not_before: UnixNanos(1_700_000_000_000_000_001 + year * 31_536_000_000_000_000),
+        not_before: UnixNanos(FIRST.0 + year * YEAR),
     };
     Source::SharedSecret(years.into_iter().map(secret).collect())
 }
@@ -218,3 +230,6 @@ fn source(secrets: &[(u8, u64)]) -> Source {
 fn isd_as(isd: u16) -> IsdAs {
     IsdAs::from_bits(u64::from(isd) << 48 | 0xff00_0000_0110)
 }
+
+const FIRST: UnixNanos = UnixNanos(1_700_000_000_000_000_001);
+const YEAR: u64 = 31_536_000_000_000_000;

@@ -3,10 +3,9 @@
 use std::fmt::{self, Display, Write};
 
 use aws_lc_rs::digest::{self, SHA256};
-use jiff::Timestamp;
 use photongate_crypto::Key;
+use photongate_drkey::calendar;
 use photongate_pipeline::limits::LimitSettings;
-use photongate_wire::UnixNanos;
 use zeroize::Zeroizing;
 
 use super::{AsList, ListedPeer, Source};
@@ -37,11 +36,6 @@ impl AsList {
         write_list(self, Secrets::Whole, &mut *text);
         Zeroizing::new(std::mem::take(&mut *text).into_bytes())
     }
-}
-
-/// An instant as it is written in lists.
-pub(super) fn instant(instant: UnixNanos) -> Timestamp {
-    Timestamp::from_nanosecond(i128::from(instant.0)).expect("64 bits of nanoseconds end in the year 2554")
 }
 
 /// What is written of secrets.
@@ -106,7 +100,7 @@ fn write_secret(secret: &Secret, secrets: Secrets, out: &mut impl Write) -> fmt:
             write!(out, "file = {}", Quoted(&path.to_string_lossy()))?;
         }
     }
-    write!(out, ", not_before = \"{}\" }}", instant(secret.not_before))
+    write!(out, ", not_before = \"{}\" }}", calendar(secret.not_before))
 }
 
 fn write_key(key: &Key, out: &mut impl Write) -> fmt::Result {

@@ -281,6 +281,16 @@ fn documents_with_held_secrets_can_be_compared_without_the_secrets() {
 }
 
 #[test]
+fn a_held_secret_that_one_of_two_documents_gives_is_no_difference() {
+    let given = read(&peer("3-1", "")).unwrap().list;
+    let context = Context { held: Held::ByOrUnknown(&given), ..context() };
+    let shown = given.to_toml() + &peer("4-1", "").replace(&format!("secret = \"{SECRET}\""), "held = true");
+    let list = AsList::read(FILE.as_ref(), &shown, Format::Toml, &context).unwrap().list;
+    let difference = given.difference(&list);
+    assert_eq!((difference.added.len(), difference.changed.len(), difference.unchanged), (1, 0, 1));
+}
+
+#[test]
 fn the_example_list_is_valid() {
     let read = AsList::load("../../config/as-list.toml".as_ref(), &context()).unwrap();
     assert!(read.list.peers().len() > 1);
