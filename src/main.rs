@@ -13,6 +13,10 @@ mod glance;
 mod logging;
 mod output;
 mod packet_line;
+mod problems;
+#[cfg(any(feature = "dataplane", test))]
+#[cfg_attr(not(test), expect(dead_code, reason = "a running filter is not told to reload yet"))]
+mod reload;
 mod settings;
 mod verify;
 mod whole_file;

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use photongate_drkey::Rotation;
+use anyhow::{Context, Result};
+use photongate_agent::as_list::{ListedPeer, Source};
+use photongate_agent::keys::shared_secret::{Secret, SecretMaterial};
+use photongate_crypto::Key;
+use photongate_drkey::{Rotation, SharedSecret, SharedSecrets};
+use photongate_net::secret_file;
 use photongate_pipeline::limits::{DestinationLimits, Limit, LimitSettings};
-use photongate_pipeline::routes::RouteTable;
-use photongate_pipeline::{PeerKey, PortIndex, PortSettings, Route, Settings, WireGuardSettings};
+use photongate_pipeline::{PeerKey, PortIndex, PortSettings, Settings, WireGuardSettings};
 use photongate_wire::{MacAddress, UnixNanos};
 
-use crate::config::{FilterConfig, LimitsConfig, PeerConfig, PortConfig, WireGuardConfig};
+use crate::config::{FilterConfig, LimitsConfig, PortConfig, WireGuardConfig};
 
 /// A peer, as the filter takes it.
 #[derive(Debug)]
@@ -36,8 +40,8 @@ pub(crate) fn pipeline_settings(config: &FilterConfig, now: UnixNanos) -> Settin
             .zip(0..)
             .map(|(port, index)| port_settings(port, index, limit(&config.limits.control)))
             .collect(),
-        routes: routes(&config.peers),
-        best_effort_refusals: config.peers.iter().any(|peer| peer.refuse_best_effort),
+        routes: config.peers.routes(),
+        best_effort_refusals: config.peers.refuses_best_effort(),
         overall: limit(&config.limits.overall),
         authenticated: limit(&config.limits.authenticated),
         best_effort: config.best_effort.as_ref().map(|best_effort| limit(&best_effort.limit)),
@@ -52,16 +56,32 @@ pub(crate) fn pipeline_settings(config: &FilterConfig, now: UnixNanos) -> Settin
     }
 }
 
-/// The peers of `config`, which has none afterwards: secrets are moved, never copied. To be called after
-/// [`pipeline_settings`], which needs the peers' prefixes.
-pub(crate) fn take_peers(config: &mut FilterConfig) -> Vec<Peer> {
-    let default_limit = config.limits.peer;
-    let peer = |PeerConfig { isd_as, protocol, limit, rotation, .. }| Peer {
-        key: PeerKey { isd_as, protocol },
-        limit: limit.unwrap_or(default_limit),
-        rotation,
+/// The peers of `config`, each with the schedule of its keys.
+///
+/// # Errors
+/// A file with a secret cannot be read any more.
+pub(crate) fn peers(config: &FilterConfig) -> Result<Vec<Peer>> {
+    let peer = |peer: &ListedPeer| {
+        let Source::SharedSecret(secrets) = &peer.source;
+        let secrets = secrets.iter().map(shared_secret).collect::<Result<_>>();
+        let rotation = secrets.and_then(|secrets| {
+            let secrets = SharedSecrets::new(secrets);
+            Ok(Rotation::new(config.isd_as, peer.key.isd_as, secrets, config.keys.times)?)
+        });
+        let rotation = rotation.with_context(|| format!("the keys of {}", peer.key.isd_as))?;
+        Ok(Peer { key: peer.key, limit: peer.limit.unwrap_or(config.limits.peer), rotation })
     };
-    config.peers.drain(..).map(peer).collect()
+    config.peers.peers().iter().map(peer).collect()
+}
+
+fn shared_secret(secret: &Secret) -> Result<SharedSecret> {
+    let key = match &secret.material {
+        SecretMaterial::Inline(key) => Key::from_bytes(*key.as_bytes()),
+        SecretMaterial::File(path) => {
+            secret_file::read_key(path).with_context(|| format!("the file {}", path.display()))?
+        }
+    };
+    Ok(SharedSecret::new(key, secret.not_before)?)
 }
 
 fn port_settings(port: &PortConfig, index: u8, control_limit: Arc<Limit>) -> PortSettings {
@@ -82,15 +102,6 @@ fn port_settings(port: &PortConfig, index: u8, control_limit: Arc<Limit>) -> Por
 /// A locally administered address, recognisable by its zeroes.
 fn placeholder_address(index: u8) -> MacAddress {
     MacAddress([0x02, 0, 0, 0, 0, index])
-}
-
-fn routes(peers: &[PeerConfig]) -> RouteTable<Route> {
-    let routes = peers.iter().flat_map(|peer| {
-        let key = PeerKey { isd_as: peer.isd_as, protocol: peer.protocol };
-        let route = Route { peer: key, refuse_best_effort: peer.refuse_best_effort };
-        peer.prefixes.iter().map(move |prefix| (*prefix, route))
-    });
-    RouteTable::new(routes).expect("a configuration has each prefix once, without bits beyond its length")
 }
 
 fn destinations(limits: &LimitsConfig, now: UnixNanos) -> Option<Arc<DestinationLimits>> {

@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let start = first_time.or(arguments.at).unwrap_or_default();
     let mut verification = Verification {
         arguments,
-        judge: Judge::new(config, arguments.port.as_deref(), start).map_err(bad_input)?,
+        judge: Judge::new(&config, arguments.port.as_deref(), start).map_err(bad_input)?,
         lines: Lines::to_stdout(),
         forwarded: arguments.write.as_deref().map(forwarded_file).transpose().map_err(at_run_time)?,
         cut: 0,

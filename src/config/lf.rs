@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use photongate_agent::as_list::DEFAULT_PROTOCOL;
 use photongate_drkey::Protocol;
 use photongate_net::config::{Located, Reported, Section};
 use photongate_pipeline::{LfSettings, SourcePort};
@@ -9,7 +10,7 @@ use photongate_pipeline::{LfSettings, SourcePort};
 /// Reads `[lf]`.
 pub(super) fn read(lf: &mut Section<'_>) -> Result<LfSettings, Reported> {
     let port = lf.or_with("port", DEFAULT_PORT, |port| port.number(1..=u16::MAX, ""));
-    let protocol = lf.or("drkey_protocol", DEFAULT_PROTOCOL);
+    let protocol = lf.or("drkey_protocol", DEFAULT_PROTOCOL.0);
     let source_port = lf.or_with("source_port", SourcePort::Fixed, |source_port| {
         source_port.choice(&[("fixed", SourcePort::Fixed), ("flow", SourcePort::Flow)])
     });
@@ -37,4 +38,3 @@ fn public_addresses(lf: &mut Section<'_>) -> Result<(Option<Ipv4Addr>, Option<Ip
 
 /// LightningFilter's.
 const DEFAULT_PORT: u16 = 49149;
-const DEFAULT_PROTOCOL: u16 = 3;

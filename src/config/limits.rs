@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use ipnet::IpNet;
-use photongate_net::config::{FromValue, Located, Reported, Section, Value};
+use photongate_agent::as_list::Limit;
+use photongate_net::config::{Located, Reported, Section};
 use photongate_pipeline::limits::LimitSettings;
 
 /// `[limits]`, all of inbound traffic. What has no limit has empty settings.
@@ -93,37 +94,6 @@ fn destinations(limits: &mut Section<'_>) -> Result<Vec<DestinationLimit>, Repor
         }
         Ok(DestinationLimit { prefix: prefix.value, limit: limit?.0 })
     })
-}
-
-/// A limit on bytes, on packets, or on both.
-pub(super) struct Limit(pub(super) LimitSettings);
-
-impl FromValue for Limit {
-    const EXAMPLE: &'static str = "{ bits_per_second = 1_000_000_000 }";
-
-    fn from_value(value: &Value<'_>) -> Result<Self, Reported> {
-        value.section(|limit| {
-            let bits_per_second = limit.optional("bits_per_second");
-            let packets_per_second = limit.optional("packets_per_second");
-            let burst_bytes = limit.optional("burst_bytes");
-            let burst_packets = limit.optional("burst_packets");
-            let settings = LimitSettings {
-                bits_per_second: bits_per_second?,
-                packets_per_second: packets_per_second?,
-                burst_bytes: burst_bytes?,
-                burst_packets: burst_packets?,
-            };
-            if settings == LimitSettings::default() {
-                let message = "limits nothing: add bits_per_second or packets_per_second, or remove it";
-                return Err(limit.refuse_at(limit.place(), message));
-            }
-            let mut outcome = Ok(Self(settings));
-            for problem in settings.validate().err().into_iter().flatten() {
-                outcome = Err(limit.refuse(problem.field(), problem.to_string()));
-            }
-            outcome
-        })
-    }
 }
 
 const WIREGUARD_PORT: u16 = 51820;

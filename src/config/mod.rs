@@ -3,31 +3,35 @@
 //! Every field is described in `docs/reference/filter.toml.md`. Each section has a file here that reads it and checks
 //! its fields against each other; what several sections must agree on is checked by the later of them.
 
+mod api;
+mod as_list;
 mod control;
 mod duplicates;
+mod effective;
 mod keys;
 mod lf;
 mod limits;
 mod machine;
-mod peers;
 mod ports;
+mod state;
 mod traffic;
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use photongate_net::config::{self, Loaded, Problem, Problems, Reported, Section};
+use photongate_agent::as_list::{AsList, Context, Held, Read, SecretFiles, is_public};
+use photongate_net::config::{self, Problem, Problems, Reported, Section};
 use photongate_pipeline::LfSettings;
 use photongate_wire::IsdAs;
 
+pub(crate) use api::{ApiConfig, ApiTlsConfig};
+pub(crate) use as_list::ListSource;
 pub(crate) use control::{ControlConfig, DEFAULT_SOCKET};
 pub(crate) use duplicates::DuplicatesConfig;
 pub(crate) use keys::KeysConfig;
 pub(crate) use limits::{DestinationLimit, LimitsConfig, WireGuardConfig};
 pub(crate) use machine::{DpdkConfig, MemoryConfig, WorkersConfig};
-pub(crate) use peers::PeerConfig;
 pub(crate) use ports::{PciAddress, PortConfig};
+pub(crate) use state::StateConfig;
 pub(crate) use traffic::{BestEffortConfig, InboundConfig, OutboundConfig};
 
 /// What `filter.toml` says.
@@ -62,21 +66,41 @@ pub(crate) struct FilterConfig {
     /// What becomes of packets on their way out.
     pub outbound: OutboundConfig,
     /// The ASes we share keys with.
-    pub peers: Vec<PeerConfig>,
+    pub peers: AsList,
+    /// Where the list of them comes from.
+    pub as_list: ListSource,
+    /// What the filter remembers from one start to the next.
+    pub state: StateConfig,
+    /// Management over HTTP; `None` if there is none.
+    pub api: Option<ApiConfig>,
     /// What works, yet is hardly meant so.
     pub warnings: Vec<Problem>,
 }
 
 impl FilterConfig {
-    /// Reads and checks the file at `path`.
+    /// Reads and checks the file at `path`, and the list of peers that it may name.
     ///
     /// # Errors
-    /// All problems of the file, in its order.
+    /// All problems of both files, in their order.
     pub(crate) fn load(path: &Path) -> Result<Self, Problems> {
-        // A file that cannot be looked at cannot be read either, and then says so.
-        let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-        let file = (mode & READ_BY_ALL != 0).then_some(path);
-        config::read_file(path, |root| read(root, file)).map(Self::with_warnings)
+        match Self::load_to_start(path, SecretFiles::Check)? {
+            (config, None) => Ok(config),
+            (_, Some(problems)) => Err(problems),
+        }
+    }
+
+    /// As [`load`](Self::load), for a start: if only the list of peers in a file of its own has problems, they are handed out beside
+    /// the rest, which then has no peers. A list that was in force before can take its place. `secret_files` says whether
+    /// secrets in files must be there.
+    ///
+    /// # Errors
+    /// All problems, if the configuration itself has any.
+    pub(crate) fn load_to_start(path: &Path, secret_files: SecretFiles) -> Result<(Self, Option<Problems>), Problems> {
+        let public_file = is_public(path).then_some(path);
+        let loaded = config::read_file(path, |root| read(root, public_file, secret_files))?;
+        let (mut config, list_problems) = loaded.config;
+        config.warnings.splice(..0, loaded.warnings);
+        Ok((config, list_problems))
     }
 
     /// Reads and checks `text`, as what a file at `path` would hold.
@@ -84,16 +108,33 @@ impl FilterConfig {
     /// # Errors
     /// As [`load`](Self::load).
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Problems> {
-        config::read_text(path, text, |root| read(root, None)).map(Self::with_warnings)
+        let loaded = config::read_text(path, text, |root| read(root, None, SecretFiles::Check))?;
+        let (mut config, list_problems) = loaded.config;
+        config.warnings.splice(..0, loaded.warnings);
+        list_problems.map_or(Ok(config), Err)
     }
 
-    fn with_warnings(loaded: Loaded<Self>) -> Self {
-        Self { warnings: loaded.warnings, ..loaded.config }
+    /// What a list of peers for this filter is checked against, while no secret is held.
+    pub(crate) fn list_context(&self) -> Context<'static> {
+        Context {
+            local: Some(self.isd_as),
+            default_protocol: self.lf.protocol,
+            times: Some(self.keys.times),
+            max_peers: self.keys.max_peers,
+            least_mtu: self.ports.iter().map(|port| port.mtu).min().unwrap_or(u16::MAX),
+            held: Held::Nothing,
+            secret_files: SecretFiles::Check,
+        }
     }
 }
 
-/// Reads the whole file; `public_file` is its path if every user of the machine can read it.
-fn read(root: &mut Section<'_>, public_file: Option<&Path>) -> Result<FilterConfig, Reported> {
+/// Reads the whole file, and apart from it the problems of a list of peers in a file of its own. `public_file` is the path of the
+/// configuration if every user of the machine can read it.
+fn read(
+    root: &mut Section<'_>,
+    public_file: Option<&Path>,
+    secret_files: SecretFiles,
+) -> Result<(FilterConfig, Option<Problems>), Reported> {
     let isd_as = root.required::<IsdAs>("isd_as");
     let lf = root.section("lf", lf::read);
     let keys = root.section("keys", keys::read);
@@ -108,37 +149,59 @@ fn read(root: &mut Section<'_>, public_file: Option<&Path>) -> Result<FilterConf
     let wireguard = root.optional_section("wireguard", limits::wireguard);
     let inbound = root.section("inbound", traffic::inbound);
     let outbound = root.section("outbound", traffic::outbound);
-    let known = peers::Context { isd_as, lf: borrowed(&lf), keys: borrowed(&keys), public_file };
-    let peers = peers::read(root, known);
-    let read_peers = peers.as_deref().unwrap_or_default();
-    let known = ports::Context { lf: borrowed(&lf), memory: borrowed(&memory), peers: read_peers };
+    let known = ports::Context { lf: borrowed(&lf), memory: borrowed(&memory) };
     let ports = ports::read(root, known);
-    Ok(FilterConfig {
-        isd_as: isd_as?,
-        lf: lf?,
-        keys: keys?,
-        ports: ports?,
-        workers: workers?,
-        memory: memory?,
-        dpdk: dpdk?,
-        control: control?,
-        duplicates: duplicates?,
-        limits: limits?,
-        best_effort: best_effort?.flatten(),
-        wireguard: wireguard?,
-        inbound: inbound?,
-        outbound: outbound?,
-        peers: peers?,
-        warnings: Vec::new(),
-    })
+    let state = root.section("state", state::read);
+    let api = root.section("api", api::read);
+    let unknown = Context::default();
+    let known = Context {
+        local: isd_as.ok(),
+        default_protocol: lf.as_ref().map_or(unknown.default_protocol, |lf| lf.protocol),
+        times: keys.as_ref().ok().map(|keys| keys.times),
+        max_peers: keys.as_ref().map_or(unknown.max_peers, |keys| keys.max_peers),
+        least_mtu: ports.iter().flatten().map(|port| port.mtu).min().unwrap_or(unknown.least_mtu),
+        secret_files,
+        ..unknown
+    };
+    let listed = as_list::read(root, &known, public_file)?;
+    let (read_list, list_problems) = match listed.list {
+        Ok(read) => (read, None),
+        Err(problems) => (Read::default(), Some(problems)),
+    };
+    let config = || {
+        Ok(FilterConfig {
+            isd_as: isd_as?,
+            lf: lf?,
+            keys: keys?,
+            ports: ports?,
+            workers: workers?,
+            memory: memory?,
+            dpdk: dpdk?,
+            control: control?,
+            duplicates: duplicates?,
+            limits: limits?,
+            best_effort: best_effort?.flatten(),
+            wireguard: wireguard?,
+            inbound: inbound?,
+            outbound: outbound?,
+            peers: read_list.list,
+            as_list: listed.source,
+            state: state?,
+            api: api?,
+            warnings: read_list.warnings,
+        })
+    };
+    match (config(), list_problems) {
+        (Ok(config), list_problems) => Ok((config, list_problems)),
+        (Err(_), Some(problems)) => Err(root.refuse_all(problems)),
+        (Err(reported), None) => Err(reported),
+    }
 }
 
 /// A section that others depend on, as far as it could be read.
 fn borrowed<T>(section: &Result<T, Reported>) -> Result<&T, Reported> {
     section.as_ref().map_err(|reported| *reported)
 }
-
-const READ_BY_ALL: u32 = 0o004;
 
 #[cfg(test)]
 mod tests;

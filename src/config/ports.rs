@@ -9,7 +9,7 @@ use photongate_net::config::{Located, Place, Reported, Section, Value};
 use photongate_pipeline::{ControlPolicy, LfSettings, NextHop, Role};
 use photongate_wire::MacAddress;
 
-use super::{MemoryConfig, PeerConfig};
+use super::MemoryConfig;
 
 pub(crate) use device::{Device, PciAddress};
 
@@ -43,7 +43,6 @@ pub(crate) struct PortConfig {
 pub(super) struct Context<'c> {
     pub(super) lf: Result<&'c LfSettings, Reported>,
     pub(super) memory: Result<&'c MemoryConfig, Reported>,
-    pub(super) peers: &'c [PeerConfig],
 }
 
 /// Reads `[[ports]]`.

@@ -13,7 +13,7 @@ use photongate_wire::{EpochNanos, UnixNanos};
 
 use super::keys::Keys;
 use crate::config::FilterConfig;
-use crate::settings::{pipeline_settings, take_peers};
+use crate::settings::{peers, pipeline_settings};
 
 /// The filter that a configuration describes, without ports: judges packets one by one.
 pub(crate) struct Judge {
@@ -41,9 +41,9 @@ impl Judge {
     /// arrive by that port; without, each packet's direction is decided as on a port of the role `auto`.
     ///
     /// # Errors
-    /// There is no such port, or the duplicate filter does not fit into its memory limit.
-    pub(crate) fn new(mut config: FilterConfig, ingress: Option<&str>, start: UnixNanos) -> Result<Self> {
-        let mut settings = pipeline_settings(&config, start);
+    /// There is no such port, a file with a secret cannot be read, or the duplicate filter does not fit into its memory limit.
+    pub(crate) fn new(config: &FilterConfig, ingress: Option<&str>, start: UnixNanos) -> Result<Self> {
+        let mut settings = pipeline_settings(config, start);
         let ingress = match ingress {
             Some(name) => port_named(&settings.ports, name)?,
             None => {
@@ -51,7 +51,7 @@ impl Judge {
                 PortIndex(0)
             }
         };
-        let peers = take_peers(&mut config);
+        let peers = peers(config)?;
         let threshold = settings.times.time_threshold;
         let sizing = config.duplicates.as_ref().map(|duplicates| duplicates.sizing(threshold, 1)).transpose()?;
         let pipeline = Pipeline::new(Parts {

@@ -2,14 +2,13 @@
 
 use std::fmt::Write;
 use std::path::Path;
-use std::time::SystemTime;
 
-use photongate_net::config::{Problem, Problems};
-use photongate_wire::{Nanos, UnixNanos};
-use serde_json::{Value, json};
+use photongate_agent::as_list::AsList;
+use photongate_net::config::Problem;
+use serde_json::Value;
 
-use super::effective;
-use crate::config::{FilterConfig, PeerConfig};
+use crate::config::{FilterConfig, ListSource};
+use crate::problems;
 
 /// What the filter would do, in a few lines, and what looks odd.
 pub(super) fn summary(path: &Path, config: &FilterConfig) -> String {
@@ -26,6 +25,10 @@ pub(super) fn summary(path: &Path, config: &FilterConfig) -> String {
         line("port", format!("{} ({}, MTU {}), forwards to {target}", port.name, port.device.arguments(), port.mtu));
     }
     line("peers", peers(&config.peers));
+    if let ListSource::File { path, watch } = &config.as_list {
+        let taken_up = if *watch { "changes are taken up as they happen" } else { "read again at a reload" };
+        line("AS list", format!("{}, {taken_up}", path.display()));
+    }
     let workers = config.workers.count;
     line(
         "workers",
@@ -40,54 +43,25 @@ pub(super) fn summary(path: &Path, config: &FilterConfig) -> String {
 
 /// The configuration as it was understood, defaults filled in, for programs.
 pub(super) fn summary_json(path: &Path, config: &FilterConfig) -> Value {
-    let mut object = effective::to_json(config);
+    let mut object = config.to_json();
     object["file"] = path.to_string_lossy().into();
     object["duplicates"]["memory_mib"] = duplicate_bytes(config).map_or(0, mib).into();
-    object["warnings"] = problems_json(warnings(path, config).iter());
+    object["warnings"] = problems::to_json(&warnings(path, config));
     object
-}
-
-/// All problems, and how many there are.
-pub(super) fn complaint(problems: &Problems) -> String {
-    match problems.iter().len() {
-        1 => problems.to_string(),
-        count => format!("{problems}\n{count} problems"),
-    }
-}
-
-/// The problems for programs.
-pub(super) fn problems_json<'p>(problems: impl Iterator<Item = &'p Problem>) -> Value {
-    let problem = |problem: &Problem| {
-        json!({
-            "file": problem.file.to_string_lossy(),
-            "line": problem.position.map(|position| position.line),
-            "column": problem.position.map(|position| position.column),
-            "field": problem.field,
-            "message": problem.message,
-        })
-    };
-    problems.map(problem).collect()
 }
 
 /// What the file itself warns of, and what only the present time tells.
 fn warnings(path: &Path, config: &FilterConfig) -> Vec<Problem> {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(UnixNanos(0), |since| UnixNanos(Nanos::from(since).0));
-    let mut warnings = config.warnings.clone();
-    for (index, peer) in config.peers.iter().enumerate() {
-        if peer.rotation.key_set(now).inbound.is_none() {
-            let message = "no secret is valid yet: until the first not_before there is no key for this peer";
-            let field = format!("peers[{index}].shared_secrets");
-            warnings.push(Problem { field, ..Problem::of_file(path, message) });
-        }
-    }
-    warnings
+    let list = match &config.as_list {
+        ListSource::Inline => path,
+        ListSource::File { path, .. } => path,
+    };
+    config.warnings.iter().cloned().chain(problems::early_secrets(list, &config.peers)).collect()
 }
 
-fn peers(peers: &[PeerConfig]) -> String {
-    let names: Vec<_> = peers.iter().take(NAMED_PEERS).map(|peer| peer.isd_as.to_string()).collect();
-    match peers.len() {
+fn peers(list: &AsList) -> String {
+    let names: Vec<_> = list.peers().iter().take(NAMED_PEERS).map(|peer| peer.key.isd_as.to_string()).collect();
+    match list.peers().len() {
         0 => "none".to_owned(),
         count if count > NAMED_PEERS => format!("{count}: {}, …", names.join(", ")),
         count => format!("{count}: {}", names.join(", ")),

@@ -1,7 +1,6 @@
 //! `photongate check`: is the configuration all right, and is the machine, without starting anything?
 
 mod config;
-mod effective;
 mod host;
 
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::config::FilterConfig;
 use crate::failure::Failure;
 use crate::output;
+use crate::problems;
 use host::Finding;
 
 /// Check a configuration, or this machine, without starting anything
@@ -66,7 +66,7 @@ impl Outcome<'_> {
         let mut complaints = Vec::new();
         match &self.loaded {
             Some((path, Ok(loaded))) => text.push_str(&config::summary(path, loaded)),
-            Some((_, Err(problems))) => complaints.push(config::complaint(problems)),
+            Some((_, Err(problems))) => complaints.push(problems::complaint(problems)),
             None => (),
         }
         if let Some(findings) = &self.findings {
@@ -82,7 +82,7 @@ impl Outcome<'_> {
         object.insert("ok".to_owned(), self.is_ok().into());
         match &self.loaded {
             Some((path, Ok(loaded))) => object.insert("config".to_owned(), config::summary_json(path, loaded)),
-            Some((_, Err(problems))) => object.insert("problems".to_owned(), config::problems_json(problems.iter())),
+            Some((_, Err(problems))) => object.insert("problems".to_owned(), problems::to_json(problems.iter())),
             None => None,
         };
         if let Some(findings) = &self.findings {

@@ -8,15 +8,15 @@ use photongate_filter::{
 use photongate_wire::UnixNanos;
 
 use crate::config::{self, DEFAULT_SOCKET, FilterConfig};
-use crate::settings::{Peer, pipeline_settings, take_peers};
+use crate::settings::{Peer, peers, pipeline_settings};
 
 /// The options that `config` stands for, and the peers, whose keys come later.
 ///
 /// # Errors
 /// What the configuration's own checks leave to the start: peers without a schedule of keys, replay filters that do not fit.
-pub(super) fn from_config(mut config: FilterConfig) -> Result<(FilterOptions, Vec<Peer>), String> {
+pub(super) fn from_config(config: FilterConfig) -> Result<(FilterOptions, Vec<Peer>), String> {
     let settings = pipeline_settings(&config, now());
-    let peers = take_peers(&mut config);
+    let peers = peers(&config).map_err(|error| format!("{error:#}"))?;
     let workers = config.workers.count;
     let duplicates = config.duplicates.as_ref();
     let duplicates = duplicates.map(|duplicates| duplicates.sizing(config.keys.times.time_threshold, workers));

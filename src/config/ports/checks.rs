@@ -79,11 +79,7 @@ fn ipv6_use(drafts: &[Draft], context: Context<'_>) -> Option<String> {
         return Some("lf.public_address".to_owned());
     }
     let of_port = |draft: &Draft| draft.addresses.as_ref().is_ok_and(|addresses| addresses.iter().any(IpAddr::is_ipv6));
-    if let Some(port) = drafts.iter().position(of_port) {
-        return Some(format!("ports[{port}].addresses"));
-    }
-    let peer = context.peers.iter().position(|peer| peer.prefixes.iter().any(|prefix| prefix.addr().is_ipv6()))?;
-    Some(format!("peers[{peer}].prefixes"))
+    drafts.iter().position(of_port).map(|port| format!("ports[{port}].addresses"))
 }
 
 /// Refuses every name that was given before.

@@ -33,6 +33,11 @@ impl DestinationLimits {
         self.limits.get(index).map(Arc::as_ref)
     }
 
+    /// The limits, in the order in which they were given.
+    pub fn limits(&self) -> &[Arc<Limit>] {
+        &self.limits
+    }
+
     /// Whether no destination is limited, so that the stage can be left out.
     pub fn is_empty(&self) -> bool {
         self.limits.is_empty()

@@ -2,16 +2,33 @@
 
 use std::fmt::Display;
 
+use photongate_agent::as_list::ListedPeer;
 use photongate_pipeline::limits::LimitSettings;
 use photongate_pipeline::{ControlPolicy, NextHop, Role, SourcePort, UnknownDestination};
 use serde_json::{Value, json};
 
-use crate::config::{DEFAULT_SOCKET, DestinationLimit, FilterConfig, PeerConfig, PortConfig, WireGuardConfig};
+use super::{
+    ApiConfig, ApiTlsConfig, DEFAULT_SOCKET, DestinationLimit, FilterConfig, ListSource, PortConfig, WireGuardConfig,
+};
 
-/// The configuration without its secrets. Durations are text, like `259200s`.
-pub(super) fn to_json(config: &FilterConfig) -> Value {
+impl FilterConfig {
+    /// The configuration without its secrets. Durations are text, like `259200s`.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut object = self.to_json_without_peers();
+        object["peers"] = self.peers.peers().iter().map(peer).collect();
+        object
+    }
+
+    /// As [`to_json`](Self::to_json), but for the peers, who may be many.
+    pub(crate) fn to_json_without_peers(&self) -> Value {
+        to_json(self)
+    }
+}
+
+fn to_json(config: &FilterConfig) -> Value {
     let FilterConfig { isd_as, lf, keys, ports, workers, memory, dpdk, control, .. } = config;
-    let FilterConfig { duplicates, limits, best_effort, wireguard, inbound, outbound, peers, .. } = config;
+    let FilterConfig { duplicates, limits, best_effort, wireguard, inbound, outbound, .. } = config;
+    let FilterConfig { as_list, state, api, .. } = config;
     json!({
         "isd_as": isd_as.to_string(),
         "lf": {
@@ -73,7 +90,15 @@ pub(super) fn to_json(config: &FilterConfig) -> Value {
             "fragments": if outbound.reassemble { "reassemble" } else { "drop" },
             "clamp_mss": outbound.clamp_mss,
         },
-        "peers": peers.iter().map(peer).collect::<Vec<_>>(),
+        "as_list": match as_list {
+            ListSource::Inline => Value::Null,
+            ListSource::File { path, watch } => json!({ "file": path.display().to_string(), "watch": watch }),
+        },
+        "state": {
+            "directory": state.directory().display().to_string(),
+            "key_file": state.key_file.as_ref().map(|path| path.display().to_string()),
+        },
+        "api": api.as_ref().map_or(json!({ "enabled": false }), api_json),
     })
 }
 
@@ -100,11 +125,13 @@ fn port_json(port: &PortConfig, ports: &[PortConfig]) -> Value {
     })
 }
 
-fn peer(peer: &PeerConfig) -> Value {
+fn peer(peer: &ListedPeer) -> Value {
     json!({
-        "isd_as": peer.isd_as.to_string(),
-        "drkey_protocol": peer.protocol.0,
+        "isd_as": peer.key.isd_as.to_string(),
+        "drkey_protocol": peer.key.protocol.0,
+        "name": peer.name,
         "prefixes": texts(&peer.prefixes).collect::<Vec<_>>(),
+        "keys": peer.source.kind(),
         "limit": peer.limit.as_ref().map(limit),
         "best_effort": if peer.refuse_best_effort { "drop" } else { "allow" },
     })
@@ -116,6 +143,22 @@ fn destination(destination: &DestinationLimit) -> Value {
 
 fn wireguard_json(wireguard: &WireGuardConfig) -> Value {
     json!({ "port": wireguard.port, "handshake": limit(&wireguard.handshake), "data": limit(&wireguard.data) })
+}
+
+fn api_json(api: &ApiConfig) -> Value {
+    json!({
+        "enabled": true,
+        "socket": api.socket().display().to_string(),
+        "listen": texts(&api.listen).collect::<Vec<_>>(),
+        "requests_per_second": api.requests_per_second,
+        "tls": api.tls.as_ref().map(|ApiTlsConfig { certificate, key, client_ca, admins, readers }| json!({
+            "certificate": certificate.display().to_string(),
+            "key": key.display().to_string(),
+            "client_ca": client_ca.as_ref().map(|path| path.display().to_string()),
+            "admins": admins,
+            "readers": readers,
+        })),
+    })
 }
 
 /// Bursts are filled in where there is a rate; without any rate it is null.
