@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::commands::{aslist, check, completions, import, verify};
 #[cfg(feature = "dataplane")]
 use crate::commands::{bench, demo, filter, trace};
-use crate::commands::{check, completions, import, verify};
 use crate::failure::Failure;
 
 /// Parses the arguments and runs the command they name.
@@ -26,6 +26,7 @@ pub(crate) fn command() -> clap::Command {
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Aslist(arguments) => aslist::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         #[cfg(feature = "dataplane")]
@@ -58,6 +59,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Check(check::Arguments),
+    Aslist(aslist::Arguments),
     Import(import::Arguments),
     Completions(completions::Arguments),
     #[cfg(feature = "dataplane")]

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub(crate) mod aslist;
 #[cfg(feature = "dataplane")]
 pub(crate) mod bench;
 pub(crate) mod check;
