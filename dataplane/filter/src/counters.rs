@@ -1,5 +1,7 @@
 //! What a worker counts besides verdicts. One writer (the worker), any number of readers, no lock.
 
+use photongate_pipeline::SkewHistogram;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A number that one thread changes and any thread reads.
@@ -43,6 +45,10 @@ pub struct WorkerCounters {
     pub(crate) fragments_expired: Counter,
     /// Fragments that wait for others.
     pub(crate) fragments_pending: Counter,
+    /// How full the duplicate filter is, as the bits of an `f64`.
+    pub(crate) duplicate_load: Counter,
+    /// How old packets are.
+    pub(crate) skew: Arc<SkewHistogram>,
     /// By port.
     pub(crate) ports: Box<[PortCounters]>,
 }
@@ -61,8 +67,8 @@ pub(crate) struct PortCounters {
 }
 
 impl WorkerCounters {
-    /// Zeroes, for a worker of so many ports.
-    pub(crate) fn new(ports: usize) -> Self {
+    /// Zeroes, for a worker of so many ports whose pipeline has this histogram.
+    pub(crate) fn new(ports: usize, skew: Arc<SkewHistogram>) -> Self {
         Self {
             busy_cycles: Counter::default(),
             all_cycles: Counter::default(),
@@ -73,6 +79,8 @@ impl WorkerCounters {
             fragments_reassembled: Counter::default(),
             fragments_expired: Counter::default(),
             fragments_pending: Counter::default(),
+            duplicate_load: Counter::default(),
+            skew,
             ports: (0..ports).map(|_| PortCounters::default()).collect(),
         }
     }

@@ -41,6 +41,7 @@ pub use handoff::Handoff;
 pub use options::{
     ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions,
 };
+pub use photongate_dpdk::qsbr::GracePeriod;
 pub use port_links::{ExceptionLinks, Outlet, PortLinks};
 pub use reassembly::Reassembly;
 pub use report::{FragmentReport, Observer, PeerReport, PortReport, Report, WorkerReport};

@@ -5,7 +5,7 @@ mod json;
 use crate::counters::WorkerCounters;
 use photongate_dpdk::Port;
 use photongate_dpdk::port::PortStats;
-use photongate_pipeline::{PeerKey, PeerState, Tally, VerdictCounters};
+use photongate_pipeline::{PeerKey, PeerState, Skew, Tally, VerdictCounters};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -92,6 +92,10 @@ pub struct WorkerReport {
     pub unsuitable: u64,
     /// Outbound fragments that are put together.
     pub fragments: FragmentReport,
+    /// How full the duplicate filter is: above 1, fresh packets are taken for replays more often than configured.
+    pub duplicate_load: f64,
+    /// How old packets are when they arrive.
+    pub skew: Skew,
 }
 
 /// What became of fragments that were to be put together.
@@ -191,6 +195,8 @@ impl WorkerReport {
                 expired: counters.fragments_expired.get(),
                 pending: counters.fragments_pending.get(),
             },
+            duplicate_load: f64::from_bits(counters.duplicate_load.get()),
+            skew: counters.skew.snapshot(),
         }
     }
 }

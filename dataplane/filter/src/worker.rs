@@ -74,7 +74,7 @@ impl Worker {
         let WorkerParts { ports, pipeline, dictionary, settings, handoff, reassembly, tap, pool, burst, timebase } =
             parts;
         Self {
-            counters: Arc::new(WorkerCounters::new(ports.len())),
+            counters: Arc::new(WorkerCounters::new(ports.len(), Arc::clone(pipeline.skew()))),
             ports,
             pipeline,
             dictionary,
@@ -124,10 +124,11 @@ impl Worker {
         }
         self.dictionary.quiesce();
         self.polls = self.polls.wrapping_add(1);
-        if self.polls.is_multiple_of(POLLS_PER_EXPIRY)
-            && let Some(reassembly) = &mut self.reassembly
-        {
-            reassembly.expire(&self.counters);
+        if self.polls.is_multiple_of(POLLS_PER_CHORE) {
+            self.counters.duplicate_load.set(self.pipeline.duplicate_load().to_bits());
+            if let Some(reassembly) = &mut self.reassembly {
+                reassembly.expire(&self.counters);
+            }
         }
         packets
     }
@@ -294,5 +295,5 @@ fn tx_checksums(offload: ChecksumOffload) -> TxChecksums {
     }
 }
 
-/// Incomplete packets are looked through this rarely: it takes a walk through the table.
-const POLLS_PER_EXPIRY: u32 = 1 << 12;
+/// Incomplete packets are looked through this rarely, since it takes a walk through the table, and other chores with them.
+const POLLS_PER_CHORE: u32 = 1 << 12;

@@ -32,13 +32,18 @@ pub struct PeerState {
     pub key: PeerKey,
     /// How much authenticated traffic it may send.
     pub limit: Limit,
-    workers: Box<[VerdictCounters]>,
+    workers: Arc<[VerdictCounters]>,
 }
 
 impl PeerState {
     /// A peer with counters for `workers` workers, all at zero.
     pub fn new(key: PeerKey, limit: Limit, workers: usize) -> Self {
         Self { key, limit, workers: (0..workers).map(|_| VerdictCounters::default()).collect() }
+    }
+
+    /// The same peer with another limit. Its counters go on.
+    pub fn with_limit(&self, limit: Limit) -> Self {
+        Self { key: self.key, limit, workers: Arc::clone(&self.workers) }
     }
 
     /// What `worker` counts for this peer; `None` if there is no such worker.

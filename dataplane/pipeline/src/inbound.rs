@@ -58,7 +58,7 @@ impl Pipeline {
         self.insert_duplicates(burst, &mut alive, &found);
         self.consume_limits(burst, &mut alive, &found, now);
         probe.end_of(Stage::Consume);
-        self.decapsulate(burst, alive, now);
+        self.decapsulate(burst, alive, &found, now);
         self.count_for_peers(burst, all, &entries);
         probe.end_of(Stage::Rewrite);
     }
@@ -92,12 +92,18 @@ impl Pipeline {
         let timestamp = burst.packets[lane].timestamp;
         let (key, sent) = entry.keys.inbound_for(timestamp, now.unix, times).map_err(|miss| match miss {
             EpochMiss::NoKey => DropReason::NoKey,
-            EpochMiss::OutsideWindow => off_by(nearest(entry, timestamp, now.unix), now.unix),
+            EpochMiss::OutsideWindow => self.refuse_age(nearest(entry, timestamp, now.unix), now.unix),
         })?;
         if now.unix.distance(sent) <= times.time_threshold {
             return Ok(Found { entry, key, sent });
         }
-        Err(off_by(sent, now.unix))
+        Err(self.refuse_age(sent, now.unix))
+    }
+
+    /// Why a packet that was sent then is refused now. Unproven: anybody can send such packets, so only counters take note.
+    fn refuse_age(&self, sent: UnixNanos, now: UnixNanos) -> DropReason {
+        self.skew.refuse(sent, now);
+        if sent < now { DropReason::TimestampTooOld } else { DropReason::TimestampInFuture }
     }
 
     /// Refuses what no limit would let through anyway, before any of the costly steps. Nothing is taken from the limits.
@@ -264,8 +270,11 @@ impl Pipeline {
     }
 
     /// Takes the encapsulation off, and settles.
-    fn decapsulate(&self, burst: &mut Burst<'_, '_>, alive: Lanes, now: Clock) {
+    fn decapsulate(&self, burst: &mut Burst<'_, '_>, alive: Lanes, found: &AllFound<'_>, now: Clock) {
         for lane in alive {
+            if let Some(hit) = found[lane] {
+                self.skew.accept(hit.sent, now.unix);
+            }
             let decapsulated = match (burst.frames.get_mut(lane), burst.packets.get_mut(lane)) {
                 (Some(frame), Some(packet)) => encapsulation::decapsulate(frame, packet).is_some(),
                 _ => false,
@@ -307,10 +316,6 @@ pub(crate) fn look_up_entries<'d, D: KeyDictionary + ?Sized>(
         entries[lane] = entry;
     }
     entries
-}
-
-fn off_by(sent: UnixNanos, now: UnixNanos) -> DropReason {
-    if sent < now { DropReason::TimestampTooOld } else { DropReason::TimestampInFuture }
 }
 
 fn refusal(seen: Seen) -> Option<DropReason> {

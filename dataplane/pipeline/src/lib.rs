@@ -26,6 +26,7 @@ mod probe;
 pub mod routes;
 mod segment_size;
 mod settings;
+mod skew;
 pub mod steering;
 pub mod timestamps;
 mod too_big;
@@ -43,4 +44,5 @@ pub use settings::{
     ControlPolicy, LfSettings, NextHop, PortSettings, Role, Route, Settings, SourcePort, UnknownDestination,
     WireGuardSettings,
 };
+pub use skew::{BUCKETS as SKEW_BUCKETS, Distribution, Skew, SkewHistogram};
 pub use verdict::{DropReason, Verdict};

@@ -11,6 +11,7 @@ use crate::limits::Limit;
 use crate::packet::{Class, Packet};
 use crate::probe::{Probe, Stage};
 use crate::settings::{ControlPolicy, NextHop, PortSettings, Settings};
+use crate::skew::SkewHistogram;
 use crate::timestamps::TimestampIssuer;
 use crate::too_big;
 use crate::verdict::{DropReason, Verdict};
@@ -27,6 +28,7 @@ pub struct Pipeline {
     pub(crate) issuer: TimestampIssuer,
     worker: usize,
     counters: Arc<VerdictCounters>,
+    pub(crate) skew: Arc<SkewHistogram>,
 }
 
 /// What a [`Pipeline`] is made of.
@@ -47,12 +49,22 @@ impl Pipeline {
     /// A pipeline that has seen no packet.
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, backend, duplicates, issuer, worker } = parts;
-        Self { settings, backend, duplicates, issuer, worker, counters: Arc::default() }
+        Self { settings, backend, duplicates, issuer, worker, counters: Arc::default(), skew: Arc::default() }
     }
 
     /// What has been counted so far; lives on beside the pipeline.
     pub fn counters(&self) -> &Arc<VerdictCounters> {
         &self.counters
+    }
+
+    /// How old packets have been so far; lives on beside the pipeline.
+    pub fn skew(&self) -> &Arc<SkewHistogram> {
+        &self.skew
+    }
+
+    /// How full the duplicate filter is, as a share of what it was sized for ([`DuplicateFilter::load`]); 0 without one.
+    pub fn duplicate_load(&self) -> f64 {
+        self.duplicates.as_ref().map_or(0.0, DuplicateFilter::load)
     }
 
     /// What the pipeline is told to do.
