@@ -6,10 +6,19 @@
 
 #![forbid(unsafe_code)]
 
+mod agent;
 pub mod api;
 pub mod as_list;
 mod dataplane;
 pub mod keys;
+mod metrics;
 pub mod sealed;
+mod time;
+mod traces;
 
+pub use agent::{
+    Agent, AgentOptions, AgentTask, ApplyError, ApplyRequest, Configuration, ConfiguredList, InitialList, ListFile,
+    NoList, NotRevoked, PeersQuery, ReloadError, ReloadRefused, Reread,
+};
 pub use dataplane::{DictionaryFull, Grace, Observer, Publisher, TraceEnd, TraceError};
+pub use traces::{TraceRefused, Traces};

@@ -1,5 +1,104 @@
 //! Management over HTTP: what can be asked and told, and in which form.
+//!
+//! Handlers are short: they take checked values, ask the [`Agent`] or tell it, and give back a [`model`] type. Which status a refusal has
+//! is decided in one place ([`refusals`]). Who may call is the server's business ([`photongate_net::http`]).
 
+#![allow(unused_qualifications, reason = "the macros that describe routes repeat their types in other scopes")]
+
+mod as_list;
+mod docs;
+mod events;
+mod extract;
+mod health;
+mod keys;
+mod metrics;
 pub mod model;
+mod openapi;
+mod peers;
+mod refusals;
+mod reload;
+mod status;
+mod traces;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use photongate_net::http::{Audit, Problem};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
+
+use crate::Agent;
+use crate::traces::Traces;
 
 pub use model::*;
+
+use events::Events;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct Api {
+    agent: Agent,
+    audit: Audit,
+    log: Arc<dyn Log>,
+    traces: Traces,
+    events: Events,
+    certificate: CertificateExpiry,
+}
+
+/// What is logged, and can be changed.
+pub trait Log: Send + Sync + 'static {
+    /// The least severe messages that are logged.
+    fn level(&self) -> LogLevel;
+
+    /// Logs messages of this and of greater severity from now on.
+    fn set_level(&self, level: LogLevel);
+}
+
+/// When the server's certificate expires, in seconds since 1970; `None` without one.
+pub type CertificateExpiry = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
+
+impl Api {
+    /// The management of `agent`. Must be called within a runtime: it samples the counters once a second while anybody looks.
+    pub fn new(agent: Agent, audit: Audit, log: Arc<dyn Log>, traces: Traces, certificate: CertificateExpiry) -> Self {
+        let events = Events::start(agent.clone());
+        Self { agent, audit, log, traces, events, certificate }
+    }
+
+    /// All routes, those for people included.
+    pub fn router(self) -> Router {
+        let (router, document) = described().split_for_parts();
+        let not_found = || async { Problem::of_status(http::StatusCode::NOT_FOUND) };
+        let not_allowed = || async { Problem::of_status(http::StatusCode::METHOD_NOT_ALLOWED) };
+        router
+            .merge(openapi::routes(document))
+            .fallback(not_found)
+            .method_not_allowed_fallback(not_allowed)
+            .with_state(self)
+    }
+}
+
+/// Every route of the interface, with its description.
+fn described() -> OpenApiRouter<Api> {
+    openapi::router()
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(status::status))
+        .routes(routes!(status::workers))
+        .routes(routes!(status::ports))
+        .routes(routes!(peers::peers))
+        .routes(routes!(peers::peer))
+        .routes(routes!(keys::prefetch))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(as_list::show, as_list::replace).layer(DefaultBodyLimit::max(as_list::LARGEST_LIST)))
+        .routes(routes!(as_list::in_force))
+        .routes(routes!(as_list::check).layer(DefaultBodyLimit::max(as_list::LARGEST_LIST)))
+        .routes(routes!(reload::reload))
+        .routes(routes!(reload::log_level, reload::set_log_level))
+        .routes(routes!(traces::list, traces::start))
+        .routes(routes!(traces::one, traces::delete))
+        .routes(routes!(traces::stop))
+        .routes(routes!(traces::download))
+        .routes(routes!(events::events))
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use photongate_drkey::KeyTimes;
 use photongate_wire::Nanos;
-use tokio::task::{self, JoinSet};
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 
 use super::manager::{Fetch, FetchId, fetch_timeout};
@@ -18,7 +18,7 @@ use super::{FetchError, FetchedKey, KeyRequest, KeySource};
 pub struct Fetcher {
     places: usize,
     timeout: Duration,
-    running: JoinSet<Result<FetchedKey, FetchError>>,
+    running: JoinSet<KeyAnswer>,
     begun: HashMap<task::Id, Begun>,
 }
 
@@ -68,18 +68,29 @@ impl Fetcher {
 
     /// The next fetch that is over; waits as long as there is none. Nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Fetched {
-        let (id, answer) = match self.running.join_next_with_id().await {
-            Some(Ok(over)) => over,
-            // What a source panics about is in the log; for its peer it is a failure like others.
-            Some(Err(stopped)) => {
-                (stopped.id(), Err(FetchError::Unavailable("the key source has broken down".to_owned())))
-            }
+        match self.running.join_next_with_id().await {
+            Some(over) => self.end(over),
             None => pending().await,
-        };
+        }
+    }
+
+    /// A fetch that is over, if there is one.
+    pub fn try_next(&mut self) -> Option<Fetched> {
+        self.running.try_join_next_with_id().map(|over| self.end(over))
+    }
+
+    fn end(&mut self, over: Result<(task::Id, KeyAnswer), JoinError>) -> Fetched {
+        let (id, answer) = over.unwrap_or_else(|stopped| {
+            // What a source panics about is in the log; for its peer it is a failure like others.
+            (stopped.id(), Err(FetchError::Unavailable("the key source has broken down".to_owned())))
+        });
         let Begun { fetch, at } = self.begun.remove(&id).expect("every task was noted when it began");
         Fetched { id: fetch.id, request: fetch.request, answer, took: at.elapsed().into() }
     }
 }
+
+/// What a source has answered.
+type KeyAnswer = Result<FetchedKey, FetchError>;
 
 #[cfg(test)]
 mod tests {

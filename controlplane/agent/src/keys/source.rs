@@ -54,6 +54,16 @@ impl fmt::Display for Direction {
     }
 }
 
+impl Direction {
+    /// The direction as it is written in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
 /// A key as its source gives it.
 #[derive(Debug)]
 pub struct FetchedKey {

@@ -37,3 +37,16 @@ pub enum LogLevel {
     /// And everything else.
     Trace,
 }
+
+impl LogLevel {
+    /// The level as it is written in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}

@@ -15,6 +15,14 @@ pub struct Count {
     pub bytes: u64,
 }
 
+impl std::ops::Add for Count {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { packets: self.packets + other.packets, bytes: self.bytes + other.bytes }
+    }
+}
+
 /// Packets by verdict since the filter started: `received` is the sum of `verdicts` and `dropped`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Traffic {
@@ -49,6 +57,15 @@ pub struct Worker {
     pub icmp_replies: u64,
     /// How far the clocks of senders are from ours: packets by the age that their authenticated, or refused, timestamp gives them.
     pub clock_skew: Vec<SkewBucket>,
+    /// The sum of the ages of the accepted packets in these buckets, in milliseconds.
+    #[serde(default)]
+    pub accepted_skew_sum_ms: f64,
+    /// The sum of the ages of the refused packets in these buckets, in milliseconds.
+    #[serde(default)]
+    pub refused_skew_sum_ms: f64,
+    /// How full its duplicate filter is: at 1, fresh packets are taken for replays more often than configured.
+    #[serde(default)]
+    pub duplicate_filter_load: f64,
 }
 
 /// Packets whose age lies at or below `up_to_ms`, and above the bucket before.
@@ -105,9 +122,6 @@ impl From<&Tally> for Traffic {
 impl Traffic {
     /// Everything that was dropped, for whatever reason.
     pub fn all_dropped(&self) -> Count {
-        self.dropped.values().fold(Count::default(), |sum, count| Count {
-            packets: sum.packets + count.packets,
-            bytes: sum.bytes + count.bytes,
-        })
+        self.dropped.values().fold(Count::default(), |sum, count| sum + *count)
     }
 }

@@ -1,0 +1,285 @@
+//! Putting another AS list in force, as one transaction.
+//!
+//! Everything that can fail comes first: reading, comparing generations, keeping the list for the next start. Then new peers get their
+//! keys, and only when those are in the dictionary is traffic directed by the new list. Peers that go are taken out after every worker
+//! has seen the new directions, so that no packet is looked up for a peer that has just gone.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use photongate_pipeline::Settings;
+use photongate_pipeline::limits::{Limit, LimitSettings};
+
+use super::actor::Actor;
+use super::last_good::LastGood;
+use super::{ApplyError, ApplyRequest, ReloadError};
+use crate::api::{AsListOrigin, Change, Changes, PeerName, ReloadOutcome};
+use crate::as_list::{AsList, Context, Difference, Format, Held, SecretFiles};
+use crate::keys::HeldKeys;
+
+/// A list that is to be put in force, and all that comes with it.
+pub(super) struct Proposal {
+    pub(super) list: Arc<AsList>,
+    pub(super) origin: AsListOrigin,
+    /// Of the list's file, as it was read last.
+    pub(super) source: Vec<u8>,
+    /// What the pipeline is to be told, but for what follows from the list.
+    pub(super) settings: Settings,
+    pub(super) default_limit: LimitSettings,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Actor {
+    /// Applies a list that came over HTTP.
+    pub(super) async fn apply(&mut self, request: &ApplyRequest) -> Result<Changes, ApplyError> {
+        if let Some(why) = self.not_replaceable().filter(|_| !request.dry_run) {
+            return Err(ApplyError::NotReplaceable(why));
+        }
+        let in_force = self.shared.read().in_force.generation;
+        if let Some(expected) = request.if_generation.filter(|expected| *expected != in_force) {
+            return Err(ApplyError::Conflict { expected, in_force });
+        }
+        let read = self.read_list(Path::new(NAME_IN_PROBLEMS), &request.document, request.format, SecretFiles::Refuse);
+        let (list, warnings) = match read {
+            Ok(read) => read,
+            Err(error) if request.dry_run => return Err(error),
+            Err(error) => return Err(self.refuse(error)),
+        };
+        let proposal = self.proposal(list, AsListOrigin::Http { by: request.by.clone() }, self.seen.clone(), warnings);
+        if request.dry_run { Ok(self.describe(&proposal, true)) } else { self.enact(proposal).await }
+    }
+
+    /// Reads the list's file anew, and applies it if it is another than the last time.
+    pub(super) async fn apply_file(&mut self, path: &Path) -> Result<Option<Changes>, ApplyError> {
+        let format = Format::of_file(path);
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => zeroize::Zeroizing::new(text),
+            Err(error) => {
+                let problem = photongate_net::config::Problem::of_file(path, format!("cannot be read: {error}"));
+                return Err(self.refuse(ApplyError::Invalid(problem.into())));
+            }
+        };
+        let source = super::last_good::digest(text.as_bytes());
+        if source == self.seen {
+            return Ok(None);
+        }
+        // Also when it is refused: the same mistakes need not be told twice.
+        self.seen.clone_from(&source);
+        let read = self.read_list(path, &text, format, SecretFiles::Check);
+        let (list, warnings) = read.map_err(|error| self.refuse(error))?;
+        let origin = AsListOrigin::File { path: path.display().to_string() };
+        let proposal = self.proposal(list, origin, source, warnings);
+        self.enact(proposal).await.map(Some)
+    }
+
+    /// Reads the whole configuration anew, and applies it with its list.
+    pub(super) async fn reload(&mut self) -> Result<ReloadOutcome, ReloadError> {
+        let running = self.publisher.settings();
+        let list = Arc::clone(&self.shared.read().list);
+        let reread = match self.configuration.reread(&running, &list, self.publisher.clock()) {
+            Ok(reread) => reread,
+            Err(refused) => {
+                self.shared.statistics.refused.inc();
+                return Err(refused.into());
+            }
+        };
+        let origin = match &self.list_file {
+            Some(file) => AsListOrigin::File { path: file.path.display().to_string() },
+            None => self.configuration.origin(),
+        };
+        let fields = reread.fields;
+        let proposal = Proposal {
+            list: Arc::new(reread.list),
+            origin,
+            source: reread.list_source,
+            settings: reread.settings,
+            default_limit: reread.default_limit,
+            warnings: reread.warnings,
+        };
+        self.seen.clone_from(&proposal.source);
+        let as_list = self.enact(proposal).await?;
+        self.configuration.accept();
+        Ok(ReloadOutcome { fields, as_list })
+    }
+
+    fn read_list(
+        &self,
+        path: &Path,
+        text: &str,
+        format: Format,
+        secret_files: SecretFiles,
+    ) -> Result<(Arc<AsList>, Vec<String>), ApplyError> {
+        let in_force = Arc::clone(&self.shared.read().list);
+        let context = Context {
+            local: Some(self.local),
+            default_protocol: self.default_protocol,
+            times: Some(self.times),
+            max_peers: self.max_peers,
+            least_mtu: self.publisher.settings().ports.iter().map(|port| port.mtu as u16).min().unwrap_or(u16::MAX),
+            held: Held::By(&in_force),
+            secret_files,
+        };
+        let read = AsList::read(path, text, format, &context).map_err(ApplyError::Invalid)?;
+        Ok((Arc::new(read.list), read.warnings.iter().map(ToString::to_string).collect()))
+    }
+
+    fn proposal(&self, list: Arc<AsList>, origin: AsListOrigin, source: Vec<u8>, warnings: Vec<String>) -> Proposal {
+        let settings = Settings::clone(&self.publisher.settings());
+        let default_limit = self.shared.read().default_limit;
+        Proposal { list, origin, source, settings, default_limit, warnings }
+    }
+
+    /// Puts a proposal in force. Nothing has changed if this fails.
+    async fn enact(&mut self, proposal: Proposal) -> Result<Changes, ApplyError> {
+        let mut changes = self.describe(&proposal, false);
+        let Proposal { list, origin, source, mut settings, default_limit, .. } = proposal;
+        let (difference, generation) = {
+            let state = self.shared.read();
+            (state.list.difference(&list), state.in_force.generation)
+        };
+        let generation = if difference.is_empty() { generation } else { generation + 1 };
+        if let Some(store) = &self.store {
+            let now = self.publisher.clock().unix;
+            if let Err(error) = LastGood::keep(store, &list, generation, &origin, &source, now) {
+                self.shared.statistics.store_failures.inc();
+                return Err(self.refuse(ApplyError::NotKept(error.to_string())));
+            }
+        }
+        changes.generation = generation;
+        changes.without_key = self.welcome(&list, &difference, default_limit).await;
+
+        settings.best_effort_refusals = list.refuses_best_effort();
+        settings.routes = list.routes();
+        self.publisher.replace_settings(settings);
+        // A worker that does not poll looks nothing up either.
+        let _ = self.wait_for_grace().await;
+        self.dismiss(list, &difference, default_limit).await;
+
+        let now = self.publisher.clock().unix;
+        let mut state = self.shared.write();
+        if !difference.is_empty() || matches!(state.in_force.origin, AsListOrigin::LastGood) {
+            state.in_force.digest = state.list.digest();
+            (state.in_force.generation, state.in_force.origin, state.in_force.applied_at) = (generation, origin, now);
+        }
+        state.in_force.last_refusal = None;
+        drop(state);
+        self.shared.statistics.applied.inc();
+        tracing::info!(
+            generation,
+            added = changes.added.len(),
+            removed = changes.removed.len(),
+            changed = changes.changed.len(),
+            without_key = changes.without_key.len(),
+            "AS list in force"
+        );
+        Ok(changes)
+    }
+
+    /// What a proposal changes, in the form that callers are told.
+    fn describe(&self, proposal: &Proposal, dry_run: bool) -> Changes {
+        let state = self.shared.read();
+        Changes {
+            generation: state.in_force.generation,
+            dry_run,
+            warnings: proposal.warnings.clone(),
+            ..state.list.difference(&proposal.list).to_changes()
+        }
+    }
+
+    /// Remembers why a list was refused, and says it in the log.
+    fn refuse(&self, error: ApplyError) -> ApplyError {
+        tracing::error!("the AS list stays as it is: {error}");
+        self.shared.statistics.refused.inc();
+        self.shared.write().in_force.last_refusal = Some(error.to_string());
+        error
+    }
+
+    /// Why no list can be put in force over HTTP, if none can.
+    fn not_replaceable(&self) -> Option<String> {
+        if self.list_file.is_none() {
+            let message =
+                "the peers stand in the configuration file: move them to a list of their own ([as_list] file = …)";
+            return Some(format!("{message}, or change them there and reload"));
+        }
+        let without_state = "there is no state directory, so a restart would forget the list: add [state] directory";
+        self.store.is_none().then(|| without_state.to_owned())
+    }
+
+    /// Gives new peers, and those whose secrets are others, their keys, and those whose limit is another that limit. Returns the new
+    /// peers that there was no key for.
+    async fn welcome(
+        &mut self,
+        list: &Arc<AsList>,
+        difference: &Difference,
+        default_limit: LimitSettings,
+    ) -> Vec<PeerName> {
+        let now = self.publisher.clock();
+        let rekeyed = difference.changed.iter().filter(|(_, changes)| changes.contains(&Change::Keys));
+        let rekeyed: Vec<_> = rekeyed.map(|(peer, _)| *peer).collect();
+        {
+            let mut state = self.shared.write();
+            for peer in &difference.added {
+                let limit = list.get(*peer).and_then(|peer| peer.limit).unwrap_or(default_limit);
+                self.admit(&mut state, *peer, &limit, HeldKeys::default(), now);
+            }
+            // Sources are found in the list. Until the new one is in force, it has both its own peers and those that go.
+            state.coming = Some(Arc::clone(list));
+            for peer in &rekeyed {
+                state.keys.replace_source(*peer, now.unix);
+            }
+        }
+        self.relimit(list, default_limit);
+        self.step();
+        if !difference.added.is_empty() || !rekeyed.is_empty() {
+            self.settle(PATIENCE).await;
+        }
+        let state = self.shared.read();
+        let without = difference.added.iter().filter(|peer| !state.has_keys(**peer, now.unix));
+        without.map(|peer| PeerName::from(*peer)).collect()
+    }
+
+    /// Gives peers that may send more or less than before their new limit. Their counters go on.
+    fn relimit(&mut self, list: &AsList, default_limit: LimitSettings) {
+        let now = self.publisher.clock();
+        let entries = {
+            let mut state = self.shared.write();
+            let changed = list.peers().iter().filter_map(|peer| {
+                let before = state.list.get(peer.key)?.limit.unwrap_or(state.default_limit);
+                let after = peer.limit.unwrap_or(default_limit);
+                (before != after).then_some((peer.key, after))
+            });
+            let changed: Vec<_> = changed.collect();
+            for (peer, limit) in &changed {
+                let limit = Limit::from_settings(limit, now.monotonic);
+                state.peers.entry(*peer).and_modify(|state| *state = Arc::new(state.with_limit(limit)));
+            }
+            state.entries(changed.into_iter().map(|(peer, _)| peer), now.unix)
+        };
+        if !entries.is_empty() {
+            self.publish(entries);
+        }
+    }
+
+    /// Takes those out that go.
+    async fn dismiss(&mut self, list: Arc<AsList>, difference: &Difference, default_limit: LimitSettings) {
+        {
+            let mut state = self.shared.write();
+            for peer in &difference.removed {
+                state.keys.remove(*peer);
+                state.peers.remove(peer);
+            }
+            (state.coming, state.list, state.default_limit) = (None, list, default_limit);
+        }
+        if !difference.removed.is_empty() {
+            self.publisher.remove(&difference.removed);
+            let _ = self.wait_for_grace().await;
+        }
+    }
+}
+
+/// How long a change waits for the first keys of new peers. Those that have none by then get them later.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What mistakes in a list are said to be in that came without a file.
+const NAME_IN_PROBLEMS: &str = "as-list";

@@ -1,0 +1,204 @@
+//! The interface described for people: one page, made of the same document that programs read. No script, nothing from elsewhere.
+
+use std::fmt::Write;
+
+use axum::Router;
+use axum::routing::get;
+use http::{HeaderValue, header};
+use serde_json::{Map, Value};
+use utoipa::openapi::OpenApi;
+
+/// The page, made once.
+pub(super) fn page(document: &OpenApi) -> String {
+    let document = serde_json::to_value(document).expect("the document is made of text");
+    let mut page = String::from(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>photongate: HTTP interface</title>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <link rel=\"stylesheet\" href=\"/docs/style.css\"></head><body><header>",
+    );
+    let info = &document["info"];
+    let _ = write!(page, "<h1>{} <small>{}</small></h1>", text(&info["title"]), text(&info["version"]));
+    let _ =
+        write!(page, "<p>{} <a href=\"/openapi.json\">openapi.json</a></p></header><main>", text(&info["description"]));
+    for tag in list(&document["tags"]) {
+        let name = tag["name"].as_str().unwrap_or_default();
+        let _ = write!(page, "<section><h2>{}</h2><p>{}</p>", escape(name), text(&tag["description"]));
+        for (path, methods) in object(&document["paths"]) {
+            for (method, operation) in object(methods) {
+                if list(&operation["tags"]).iter().any(|tag| tag == name) {
+                    operation_section(&mut page, path, method, operation);
+                }
+            }
+        }
+        page.push_str("</section>");
+    }
+    page.push_str("<section><h2>Forms</h2>");
+    for (name, schema) in object(&document["components"]["schemas"]) {
+        schema_section(&mut page, name, schema);
+    }
+    page.push_str("</section></main></body></html>");
+    page
+}
+
+/// How the page looks.
+pub(super) fn style<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"))];
+    Router::new().route("/docs/style.css", get(move || std::future::ready((content_type.clone(), STYLE))))
+}
+
+fn operation_section(page: &mut String, path: &str, method: &str, operation: &Value) {
+    let _ = write!(
+        page,
+        "<details><summary><b>{}</b> <code>{}</code> {}</summary><div>",
+        escape(&method.to_uppercase()),
+        escape(path),
+        text(&operation["summary"]),
+    );
+    if let Some(description) = operation["description"].as_str() {
+        let _ = write!(page, "<p>{}</p>", escape(description));
+    }
+    let parameters = list(&operation["parameters"]);
+    if !parameters.is_empty() {
+        page.push_str("<h3>Parameters</h3><table>");
+        for parameter in parameters {
+            let needed = if parameter["required"] == true { ", needed" } else { "" };
+            let _ = write!(
+                page,
+                "<tr><td><code>{}</code></td><td>{}{needed}</td><td>{}</td><td>{}</td></tr>",
+                text(&parameter["name"]),
+                text(&parameter["in"]),
+                form(&parameter["schema"]),
+                text(&parameter["description"]),
+            );
+        }
+        page.push_str("</table>");
+    }
+    if let Some(body) = operation.get("requestBody") {
+        let _ = write!(page, "<h3>Body</h3><p>{} {}</p>", contents(&body["content"]), text(&body["description"]));
+    }
+    page.push_str("<h3>Answers</h3><table>");
+    for (status, response) in object(&operation["responses"]) {
+        let _ = write!(
+            page,
+            "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
+            escape(status),
+            contents(&response["content"]),
+            text(&response["description"]),
+        );
+    }
+    page.push_str("</table></div></details>");
+}
+
+fn schema_section(page: &mut String, name: &str, schema: &Value) {
+    let _ = write!(page, "<details id=\"{0}\"><summary><code>{0}</code></summary><div>", escape(name));
+    let _ = write!(page, "<p>{}</p>", text(&schema["description"]));
+    let needed = list(&schema["required"]);
+    if schema["properties"].is_object() {
+        page.push_str("<table>");
+        for (field, form_of) in object(&schema["properties"]) {
+            let optional = if needed.iter().any(|needed| needed == field) { "" } else { " (optional)" };
+            let _ = write!(
+                page,
+                "<tr><td><code>{}</code>{optional}</td><td>{}</td><td>{}</td></tr>",
+                escape(field),
+                form(form_of),
+                text(&form_of["description"]),
+            );
+        }
+        page.push_str("</table>");
+    } else {
+        let _ = write!(page, "<p>{}</p>", form(schema));
+    }
+    page.push_str("</div></details>");
+}
+
+/// The media types and forms of a body.
+fn contents(content: &Value) -> String {
+    let one = |(media_type, body): (&String, &Value)| {
+        format!("{} <code>{}</code>", form(&body["schema"]), escape(media_type))
+    };
+    object(content).map(one).collect::<Vec<_>>().join(", or ")
+}
+
+/// A schema in a few words, with links to named ones.
+fn form(schema: &Value) -> String {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = escape(reference.rsplit('/').next().unwrap_or_default());
+        return format!("<a href=\"#{name}\">{name}</a>");
+    }
+    for alternatives in ["oneOf", "anyOf", "allOf"] {
+        let alternatives = list(&schema[alternatives]);
+        if !alternatives.is_empty() {
+            return alternatives.iter().map(form).collect::<Vec<_>>().join(" or ");
+        }
+    }
+    if let Some(values) = schema["enum"].as_array() {
+        return values
+            .iter()
+            .map(|value| format!("<code>{}</code>", escape(&value.to_string())))
+            .collect::<Vec<_>>()
+            .join(", ");
+    }
+    let kind = match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+        kind => kind.as_str().unwrap_or_default().to_owned(),
+    };
+    if schema["items"].is_object() {
+        return format!("list of {}", form(&schema["items"]));
+    }
+    let bound =
+        |name: &str, word: &str| schema[name].as_number().map(|bound| format!(" {word} {bound}")).unwrap_or_default();
+    escape(&kind) + &bound("minimum", "from") + &bound("maximum", "to")
+}
+
+fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flat_map(Map::iter)
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text(value: &Value) -> String {
+    escape(value.as_str().unwrap_or_default())
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+const STYLE: &str = "\
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
+body { max-width: 60rem; margin: 0 auto; padding: 1rem }
+summary { cursor: pointer; padding: .3rem 0 }
+summary b { display: inline-block; min-width: 4.5rem }
+details > div { padding: 0 1rem 1rem; overflow-x: auto; border-left: 3px solid #8886 }
+table { border-collapse: collapse }
+td { padding: .2rem .8rem .2rem 0; vertical-align: top; border-top: 1px solid #8883 }
+code { font-size: .92em }
+h3 { margin: .8rem 0 .2rem; font-size: 1rem }
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::described;
+
+    #[test]
+    fn every_route_and_every_form_is_on_the_page_and_nothing_comes_from_elsewhere() {
+        let document = described().into_openapi();
+        let page = page(&document);
+        for path in document.paths.paths.keys() {
+            assert!(page.contains(&format!("<code>{path}</code>")), "{path}");
+        }
+        for form in document.components.unwrap().schemas.keys() {
+            assert!(page.contains(&format!("<details id=\"{form}\">")), "{form}");
+        }
+        assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"));
+    }
+
+    #[test]
+    fn what_looks_like_markup_is_shown_as_it_stands() {
+        assert_eq!(escape("<b>\"&\"</b>"), "&lt;b&gt;&quot;&amp;&quot;&lt;/b&gt;");
+    }
+}

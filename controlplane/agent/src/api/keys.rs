@@ -1,0 +1,47 @@
+//! Keys by hand.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use photongate_net::http::{Admin, ChangeRefusals, Problem};
+
+use super::extract::{PeerPath, bad_request};
+use super::model::{PrefetchOutcome, RevokeOutcome, RevokeRequest};
+use super::{Api, openapi, refusals};
+
+/// Fetches a peer's next keys now, if they are not there yet.
+#[utoipa::path(
+    post, path = "/api/v1/peers/{isd_as}/{drkey_protocol}/prefetch", tag = openapi::PEERS, params(openapi::PeerParameters),
+    responses((status = 200, body = PrefetchOutcome), (status = 404, response = openapi::NotFound), ChangeRefusals),
+)]
+pub(super) async fn prefetch(
+    State(api): State<Api>,
+    Admin(caller): Admin,
+    PeerPath(peer): PeerPath,
+) -> Result<Json<PrefetchOutcome>, Problem> {
+    let prefetch = async { api.agent.prefetch(peer).await.ok_or_else(|| refusals::no_such_peer(peer)) };
+    api.audit.change(&caller, "keys.prefetch", openapi::peer_name(peer), prefetch).await.map(Json)
+}
+
+/// Takes a peer's keys out of use. When this answers, no worker holds them; new ones are fetched at once.
+#[utoipa::path(
+    post, path = "/api/v1/peers/{isd_as}/{drkey_protocol}/revoke", tag = openapi::PEERS, params(openapi::PeerParameters),
+    request_body(content = RevokeRequest, description = "Without a body, the keys of both directions."),
+    responses((status = 200, body = RevokeOutcome), (status = 404, response = openapi::NotFound), ChangeRefusals),
+)]
+pub(super) async fn revoke(
+    State(api): State<Api>,
+    Admin(caller): Admin,
+    PeerPath(peer): PeerPath,
+    body: Bytes,
+) -> Result<Json<RevokeOutcome>, Problem> {
+    let request = match body.as_ref() {
+        b"" => RevokeRequest::default(),
+        json => serde_json::from_slice(json).map_err(|error| bad_request(format!("the body: {error}")))?,
+    };
+    let revoke = async {
+        let outcome = api.agent.revoke(peer, request.direction).await.map_err(Problem::from)?;
+        outcome.ok_or_else(|| refusals::no_such_peer(peer))
+    };
+    api.audit.change(&caller, "keys.revoke", openapi::peer_name(peer), revoke).await.map(Json)
+}

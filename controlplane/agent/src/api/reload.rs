@@ -1,0 +1,46 @@
+//! Reloading, and what is logged.
+
+use axum::Json;
+use axum::extract::State;
+use photongate_net::http::{Admin, ChangeRefusals, Problem, Read, ReadRefusals};
+
+use super::extract::Json as JsonBody;
+use super::model::{LogSettings, ReloadOutcome};
+use super::{Api, openapi};
+
+/// Reads the configuration and the AS list anew. Takes effect whole, or not at all.
+#[utoipa::path(
+    post, path = "/api/v1/reload", tag = openapi::FILTER,
+    responses(
+        (status = 200, body = ReloadOutcome),
+        (status = 409, description = "A restart is needed; the fields are named.", content_type = "application/problem+json", body = Problem),
+        (status = 422, response = openapi::Invalid),
+        ChangeRefusals,
+    ),
+)]
+pub(super) async fn reload(State(api): State<Api>, Admin(caller): Admin) -> Result<Json<ReloadOutcome>, Problem> {
+    api.audit.change(&caller, "reload", "configuration", api.agent.reload()).await.map(Json)
+}
+
+/// What is logged.
+#[utoipa::path(get, path = "/api/v1/log-level", tag = openapi::FILTER, responses((status = 200, body = LogSettings), ReadRefusals))]
+pub(super) async fn log_level(State(api): State<Api>, _: Read) -> Json<LogSettings> {
+    Json(LogSettings { level: api.log.level() })
+}
+
+/// Changes what is logged, until the next start.
+#[utoipa::path(
+    put, path = "/api/v1/log-level", tag = openapi::FILTER, request_body = LogSettings,
+    responses((status = 200, body = LogSettings), (status = 415, response = openapi::UnsupportedMediaType), ChangeRefusals),
+)]
+pub(super) async fn set_log_level(
+    State(api): State<Api>,
+    Admin(caller): Admin,
+    JsonBody(settings): JsonBody<LogSettings>,
+) -> Result<Json<LogSettings>, Problem> {
+    let change = async {
+        api.log.set_level(settings.level);
+        Ok::<_, Problem>(settings)
+    };
+    api.audit.change(&caller, "log_level.set", settings.level.name(), change).await.map(Json)
+}

@@ -1,0 +1,26 @@
+//! The filter, its workers and its ports.
+
+use axum::Json;
+use axum::extract::State;
+use photongate_net::http::{Read, ReadRefusals};
+
+use super::model::{Port, Status, Worker};
+use super::{Api, openapi};
+
+/// The filter at a glance.
+#[utoipa::path(get, path = "/api/v1/status", tag = openapi::FILTER, responses((status = 200, body = Status), ReadRefusals))]
+pub(super) async fn status(State(api): State<Api>, _: Read) -> Json<Status> {
+    Json(api.agent.status())
+}
+
+/// Each worker's counters, and how busy it is.
+#[utoipa::path(get, path = "/api/v1/workers", tag = openapi::FILTER, responses((status = 200, body = Vec<Worker>), ReadRefusals))]
+pub(super) async fn workers(State(api): State<Api>, _: Read) -> Json<Vec<Worker>> {
+    Json(api.agent.workers())
+}
+
+/// Each port's counters.
+#[utoipa::path(get, path = "/api/v1/ports", tag = openapi::FILTER, responses((status = 200, body = Vec<Port>), ReadRefusals))]
+pub(super) async fn ports(State(api): State<Api>, _: Read) -> Json<Vec<Port>> {
+    Json(api.agent.ports())
+}
