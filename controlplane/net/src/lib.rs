@@ -7,5 +7,7 @@ pub mod config;
 pub mod http;
 pub mod secret_file;
 mod shutdown;
+pub mod tls;
+pub mod unix_socket;
 
 pub use shutdown::Shutdown;

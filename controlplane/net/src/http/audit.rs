@@ -1,8 +1,9 @@
 //! The audit log: who changed what, from where, and how it ended.
 //!
-//! One JSON object a line, in a file that only its owner can read. A change has two lines with the same `change` number: `begun` is
-//! written before anything happens, and how it ended after it. A change whose first line cannot be written is not made,
-//! so nobody can act unseen by filling the disk. If the second line is missing, the process ended in the middle of the change.
+//! One JSON object a line, in a file that only its owner can read. A change has two lines with the same `change`
+//! number: `begun` is written before anything happens, and how it ended after it. A change whose first line cannot be
+//! written is not made, so nobody can act unseen by filling the disk. If the second line is missing, the process
+//! ended in the middle of the change.
 //!
 //! A line is handed to the operating system before the change goes on: it outlives the process, not a power cut.
 
@@ -26,8 +27,8 @@ pub struct Audit {
     log: Arc<Log>,
 }
 
-/// A change that was announced in the log and has not ended. If it is dropped before its end was recorded, as when the caller
-/// hangs up in the middle, the log says that it was interrupted.
+/// A change that was announced in the log and has not ended. If it is dropped before its end was recorded, as when
+/// the caller hangs up in the middle, the log says that it was interrupted.
 #[derive(Debug)]
 #[must_use = "dropping it records an interrupted change"]
 pub struct Intent {
@@ -57,7 +58,7 @@ pub enum Outcome {
 
 /// The audit log cannot be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("the audit log {} cannot be opened: {source}: make its folder, and let this program write there", path.display())]
+#[error("the audit log {} cannot be opened: {source}: let this program write in its folder", path.display())]
 pub struct AuditError {
     /// The file.
     pub path: PathBuf,
@@ -76,8 +77,8 @@ impl Audit {
         Ok(Self { log: Arc::new(log) })
     }
 
-    /// Opens the file anew by its name, after something like logrotate has given it another one. Lines go on to the old file
-    /// if that fails.
+    /// Opens the file anew by its name, after something like logrotate has given it another one. Lines go on to the
+    /// old file if that fails.
     ///
     /// # Errors
     /// The file cannot be opened for writing.

@@ -1,14 +1,31 @@
 //! An HTTP server for operators: who may call, and what every answer has in common.
 //!
-//! A role builds its routes with axum and this module's extractors ([`Read`], [`Admin`]). Whatever is refused is a [`Problem`].
-//! Changes are written to the [`Audit`] log before they happen.
+//! A role builds its routes with axum and this module's extractors ([`Read`], [`Admin`]). Whatever is refused is a
+//! [`Problem`]. Changes are written to the [`Audit`] log before they happen.
 
 mod audit;
+mod body;
+mod browser;
 mod caller;
+mod callers;
+mod guard;
+mod limits;
+mod listener;
 mod openapi;
+mod patience;
 mod problem;
+mod server;
+mod token;
 
 pub use audit::{Audit, AuditError, Intent, Outcome};
+pub use body::body_limit;
 pub use caller::{Admin, Caller, Identity, Read, Role};
+pub use callers::Callers;
+pub use listener::{BindError, Listen};
 pub use openapi::{ChangeRefusals, ReadRefusals, Security};
 pub use problem::{FieldProblem, Problem};
+pub use server::{Bounds, Server, ServerOptions};
+pub use token::{TokenError, TokenFile};
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,8 @@ use utoipa::{IntoResponses, Modify};
 
 use super::problem::CONTENT_TYPE;
 
-/// What any route for readers may answer besides: `responses((status = 200, …), ReadRefusals)`. The document must have the
-/// schemas [`Problem`](super::Problem) and [`FieldProblem`](super::FieldProblem).
+/// What any route for readers may answer besides: `responses((status = 200, …), ReadRefusals)`. The document must
+/// have the schemas [`Problem`](super::Problem) and [`FieldProblem`](super::FieldProblem).
 #[derive(Debug)]
 pub struct ReadRefusals;
 

@@ -1,0 +1,181 @@
+//! Bodies of requests, bounded in size and time, and bodies of answers that end with the server.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use http::StatusCode;
+use hyper::body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tower::util::MapRequestLayer;
+
+use super::Problem;
+
+/// Lets a route take bodies of up to `bytes` bytes, where others take what [`Bounds`](super::Bounds) says: a layer
+/// for the route.
+pub fn body_limit(bytes: u64) -> MapRequestLayer<impl Fn(Request) -> Request + Clone> {
+    MapRequestLayer::new(move |request: Request| {
+        if let Some(rules) = request.extensions().get::<BodyRules>() {
+            rules.0.limit.store(bytes, Ordering::Relaxed);
+        }
+        request
+    })
+}
+
+/// What a request's body must keep to, and whether it did. Clones are about the same body.
+#[derive(Clone, Debug)]
+pub(super) struct BodyRules(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limit: AtomicU64,
+    broken: AtomicU8,
+}
+
+impl BodyRules {
+    pub(super) fn new(limit: u64) -> Self {
+        Self(Arc::new(Shared { limit: AtomicU64::new(limit), broken: AtomicU8::new(KEPT) }))
+    }
+
+    /// The answer that the request gets if its body broke a rule, whatever a route made of that.
+    pub(super) fn broken(&self) -> Option<Problem> {
+        match self.0.broken.load(Ordering::Relaxed) {
+            TOO_LARGE => {
+                let limit = self.limit();
+                let detail = format!("this takes at most {limit} bytes");
+                Some(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large").with_detail(detail))
+            }
+            TOO_SLOW => Some(Problem::new(StatusCode::REQUEST_TIMEOUT, "The body came too slowly")),
+            _ => None,
+        }
+    }
+
+    fn limit(&self) -> u64 {
+        self.0.limit.load(Ordering::Relaxed)
+    }
+
+    fn break_with(&self, error: BodyError) -> axum::Error {
+        let rule = match error {
+            BodyError::TooLarge => TOO_LARGE,
+            BodyError::TooSlow => TOO_SLOW,
+        };
+        self.0.broken.store(rule, Ordering::Relaxed);
+        axum::Error::new(error)
+    }
+}
+
+/// A request's body that keeps to its rules, or fails.
+pub(super) struct BoundedBody<B> {
+    body: B,
+    rules: BodyRules,
+    pace: Pace,
+    received: u64,
+    /// When reading began, and how long the rest may be waited for.
+    reading: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+/// How fast a body must come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    /// How long any body may take.
+    pub(super) time: Duration,
+    /// For each of so many bytes that came, a second more.
+    pub(super) bytes_per_second: u64,
+}
+
+impl<B> BoundedBody<B> {
+    pub(super) fn new(body: B, rules: BodyRules, pace: Pace) -> Self {
+        Self { body, rules, pace, received: 0, reading: None }
+    }
+}
+
+impl<B> HttpBody for BoundedBody<B>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<axum::BoxError>,
+{
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        // The length that the head declares. The body itself has not been asked for: a client that waits for `100
+        // Continue` sends none.
+        if this.body.size_hint().lower() > this.rules.limit().saturating_sub(this.received) {
+            return Poll::Ready(Some(Err(this.rules.break_with(BodyError::TooLarge))));
+        }
+        let (since, patience) = this.reading.get_or_insert_with(|| {
+            let now = Instant::now();
+            (now, Box::pin(sleep_until(now + this.pace.time)))
+        });
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
+            ready!(patience.as_mut().poll(context));
+            return Poll::Ready(Some(Err(this.rules.break_with(BodyError::TooSlow))));
+        };
+        let Some(frame) = frame else { return Poll::Ready(None) };
+        let frame = frame.map_err(axum::Error::new)?;
+        this.received += frame.data_ref().map_or(0, Bytes::len) as u64;
+        if this.received > this.rules.limit() {
+            return Poll::Ready(Some(Err(this.rules.break_with(BodyError::TooLarge))));
+        }
+        let earned = Duration::from_secs(this.received / this.pace.bytes_per_second.max(1));
+        patience.as_mut().reset(*since + this.pace.time + earned);
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Which rule a body broke.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum BodyError {
+    #[error("the body is too large")]
+    TooLarge,
+    #[error("the body came too slowly")]
+    TooSlow,
+}
+
+const KEPT: u8 = 0;
+const TOO_LARGE: u8 = 1;
+const TOO_SLOW: u8 = 2;
+
+/// A stream of events that ends when `end` does, as if it had been its last event.
+pub(super) struct EndingBody<F> {
+    body: Body,
+    end: Pin<Box<F>>,
+}
+
+impl<F: Future<Output = ()>> EndingBody<F> {
+    pub(super) fn new(body: Body, end: F) -> Self {
+        Self { body, end: Box::pin(end) }
+    }
+}
+
+impl<F: Future<Output = ()>> HttpBody for EndingBody<F> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+}

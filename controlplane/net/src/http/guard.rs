@@ -1,0 +1,169 @@
+//! What every request passes on its way in, and every answer on its way out.
+
+use std::num::NonZeroU32;
+
+use axum::Router;
+use axum::body::{Body, HttpBody, to_bytes};
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use hyper::body::Incoming;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::body::{BodyRules, BoundedBody, EndingBody, Pace};
+use super::callers::{Callers, Connection};
+use super::limits::RateLimits;
+use super::{Bounds, Identity, Problem, browser};
+
+/// The routes of a server, and what stands before them.
+pub(super) struct Guard {
+    router: Router,
+    callers: Callers,
+    limits: RateLimits,
+    bounds: Bounds,
+    content_security_policy: HeaderValue,
+    stop: watch::Receiver<bool>,
+}
+
+impl Guard {
+    pub(super) fn new(
+        router: Router,
+        callers: Callers,
+        requests_per_second: NonZeroU32,
+        bounds: Bounds,
+        content_security_policy: &'static str,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            // Bodies are bounded here, for routes that do without axum's extractors too.
+            router: router.layer(DefaultBodyLimit::disable()),
+            callers,
+            limits: RateLimits::new(requests_per_second),
+            bounds,
+            content_security_policy: HeaderValue::from_static(content_security_policy),
+            stop,
+        }
+    }
+
+    pub(super) const fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    pub(super) const fn callers(&self) -> &Callers {
+        &self.callers
+    }
+
+    /// Resolves when the server is to stop.
+    pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stop = self.stop.clone();
+        async move {
+            // An error means that the server itself is gone.
+            let _ = stop.wait_for(|stop| *stop).await;
+        }
+    }
+
+    /// The answer to a request that came over `connection`.
+    pub(super) async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Response {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let identity = self.callers.identify(connection, request.headers());
+        let is_known = matches!(identity, Ok(Identity::Known(_)));
+        let outcome = match self.admit(connection, &request, identity) {
+            Ok(identity) => self.route(request, identity).await,
+            Err(problem) => Err(problem),
+        };
+        let mut answer = match outcome {
+            Ok(answer) => as_problem(answer).await,
+            Err(problem) => problem.into_response(),
+        };
+        let status = answer.status();
+        if !is_known && (status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN) {
+            match self.limits.note_failure(connection.source) {
+                Ok(()) => tracing::warn!(from = connection.from, %method, path, %status, "a caller is refused"),
+                Err(too_many) => answer = too_many.into_response(),
+            }
+        }
+        tracing::debug!(from = connection.from, %method, path, status = %answer.status(), "request");
+        self.add_headers(answer.headers_mut());
+        if is_event_stream(&answer) {
+            answer.map(|body| Body::new(EndingBody::new(body, self.stopped())))
+        } else {
+            answer
+        }
+    }
+
+    /// Lets the request in, if nothing about it speaks against that.
+    fn admit<B>(
+        &self,
+        connection: &Connection,
+        request: &Request<B>,
+        identity: Result<Identity, Problem>,
+    ) -> Result<Identity, Problem> {
+        browser::check(request, connection.transport)?;
+        let identity = identity?;
+        match &identity {
+            Identity::Known(caller) => self.limits.admit_caller(&caller.name)?,
+            Identity::Anonymous | Identity::WithoutRole(_) => self.limits.admit_stranger(connection.source)?,
+        }
+        Ok(identity)
+    }
+
+    async fn route(&self, mut request: Request<Incoming>, identity: Identity) -> Result<Response, Problem> {
+        let rules = BodyRules::new(self.bounds.body_bytes);
+        request.extensions_mut().insert(identity);
+        request.extensions_mut().insert(rules.clone());
+        let pace = Pace { time: self.bounds.body, bytes_per_second: self.bounds.body_bytes_per_second };
+        let request = request.map(|body| Body::new(BoundedBody::new(body, rules.clone(), pace)));
+        let Ok(answer) = self.router.clone().oneshot(request).await;
+        // What a route makes of a body that ends early may be anything; why it ended is known here.
+        rules.broken().map_or(Ok(answer), Err)
+    }
+
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in ALWAYS {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert_with(|| self.content_security_policy.clone());
+    }
+}
+
+/// Makes a problem document of an error that axum answers with, a line of text or nothing.
+async fn as_problem(answer: Response) -> Response {
+    let status = answer.status();
+    let is_text = match answer.headers().get(header::CONTENT_TYPE) {
+        None => answer.body().size_hint().exact() == Some(0),
+        Some(media_type) => media_type.as_bytes().starts_with(b"text/plain"),
+    };
+    if !(status.is_client_error() || status.is_server_error()) || !is_text {
+        return answer;
+    }
+    let (parts, body) = answer.into_parts();
+    let text = to_bytes(body, LONGEST_TEXT).await.unwrap_or_default();
+    let mut problem = Problem::of_status(status);
+    problem.detail = Some(String::from_utf8_lossy(&text).into_owned()).filter(|text| !text.is_empty());
+    let mut answer = problem.into_response();
+    for (name, value) in &parts.headers {
+        // `Allow`, for one.
+        if ![header::CONTENT_TYPE, header::CONTENT_LENGTH].contains(name) {
+            answer.headers_mut().append(name, value.clone());
+        }
+    }
+    answer
+}
+
+fn is_event_stream(answer: &Response) -> bool {
+    let media_type = answer.headers().get(header::CONTENT_TYPE);
+    media_type.is_some_and(|media_type| media_type.as_bytes().starts_with(b"text/event-stream"))
+}
+
+/// What every answer says to browsers: take it for what it is, show it in no frame, tell nobody where you came from.
+const ALWAYS: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// The longest text of an error, in bytes.
+const LONGEST_TEXT: usize = 16 * 1_024;
