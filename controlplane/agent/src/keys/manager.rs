@@ -118,7 +118,7 @@ impl KeyManager {
         for HeldKey { direction, key, epoch, handover } in held.0 {
             if self.revocation(peer, direction, &key).is_none() {
                 let context = Context { pace: &self.pace, peer, direction, now };
-                let held = Held { key, epoch, handover, former: true, first: false };
+                let held = Held { key, epoch, handover, former: true, first: false, known_after: 0 };
                 lanes[direction as usize].restore(held, context);
             }
         }
@@ -189,7 +189,7 @@ impl KeyManager {
                 Ok(None) => Outcome::Ignored,
                 Ok(Some(fetched)) => {
                     let (lane, context) = self.lane_in_context(slot, direction);
-                    if lane.receive(fetched, context) {
+                    if lane.receive(fetched, flight.at, context) {
                         self.changed.insert(slot);
                     }
                     Outcome::Taken
@@ -285,7 +285,6 @@ impl KeyManager {
         let slot = *self.slots.get(&peer)?;
         let found = self.peers.get(slot)?;
         let mut view = PeerView::default();
-        let mut troubles = Vec::new();
         for direction in Direction::BOTH {
             let lane = &found.lanes[direction as usize];
             let context = Context { pace: &self.pace, peer, direction, now };
@@ -294,21 +293,19 @@ impl KeyManager {
                 Direction::Inbound => [view.inbound, view.inbound_old] = epochs,
                 Direction::Outbound => [view.outbound, view.outbound_old] = epochs,
             }
-            if !self.flights.contains_key(&(slot, direction)) {
-                let due = lane.want(context).map(|want| want.due.max(now));
-                view.next_fetch = [view.next_fetch, due].into_iter().flatten().min();
-            }
-            troubles.extend(lane.trouble.as_deref().map(|trouble| (direction, trouble)));
+            let is_in_flight = self.flights.contains_key(&(slot, direction));
+            let due = lane.want(context).filter(|_| !is_in_flight).map(|want| want.due.max(now));
+            view.next_fetch = [view.next_fetch, due].into_iter().flatten().min();
+            let degraded = lane.trouble.as_deref().map(|trouble| Degraded {
+                reason: format!("{direction} key: {}", trouble.reason),
+                since: trouble.since,
+                attempts: trouble.attempts,
+                next_attempt: due,
+                dark_at: trouble.dark_at,
+                is_dark: !found.has_keys(&self.pace, now),
+            });
+            view.degraded = [view.degraded, degraded].into_iter().flatten().min_by_key(|degraded| degraded.dark_at);
         }
-        let (first, others) = (troubles.iter().min_by_key(|(_, trouble)| trouble.dark_at), &troubles);
-        view.degraded = first.map(|(direction, trouble)| Degraded {
-            reason: format!("{direction} key: {}", trouble.reason),
-            since: others.iter().map(|(_, trouble)| trouble.since).min().unwrap_or(trouble.since),
-            attempts: trouble.attempts,
-            next_attempt: view.next_fetch,
-            dark_at: trouble.dark_at,
-            is_dark: !found.has_keys(&self.pace, now),
-        });
         Some(view)
     }
 

@@ -20,7 +20,7 @@ pub struct PeerView {
     pub degraded: Option<Degraded>,
 }
 
-/// Why a peer's keys are not as they should be. If both directions are affected, what is said is of the one that goes dark first.
+/// Why a peer's keys are not as they should be. If both directions are affected, this is the one that goes dark first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Degraded {
     /// What went wrong last.

@@ -2,7 +2,7 @@
 
 use photongate_crypto::Key;
 use photongate_drkey::{AsAsKey, Epoch};
-use photongate_wire::UnixNanos;
+use photongate_wire::{Nanos, UnixNanos};
 
 use super::pace::Pace;
 use crate::keys::{Direction, FetchedKey};
@@ -34,6 +34,9 @@ pub(super) struct Held {
     pub(super) former: bool,
     /// The source says that there is none before it.
     pub(super) first: bool,
+    /// How long after the start of its epoch it is known to be the one to send with, in seconds, rounded up: the epoch of a new
+    /// secret may begin when another key is still in use.
+    pub(super) known_after: u32,
 }
 
 /// A key that was taken out.
@@ -126,7 +129,8 @@ impl Lane {
             trouble.since = trouble.since.min(context.now);
             trouble.next_attempt = trouble.next_attempt.min(context.now.saturating_add(context.pace.last_retry()));
         }
-        if self.held().any(|held| held.epoch.contains(context.now)) {
+        let known_from = |held: &Held| held.epoch.start.saturating_add(Nanos::from_secs(held.known_after.into()));
+        if self.held().any(|held| known_from(held) <= context.now && held.epoch.contains(context.now)) {
             return false;
         }
         let early = |held: &Held| held.epoch.start > context.now.saturating_add(context.pace.ahead);
@@ -135,28 +139,34 @@ impl Lane {
         }
         let changed = take_if(&mut self.old, early) | take_if(&mut self.new, early);
         self.close_gap();
+        for held in self.held_mut() {
+            held.former |= context.now < known_from(held);
+        }
         changed
     }
 
-    /// Takes a key over from the source. Returns whether a container changed.
-    pub(super) fn receive(&mut self, fetched: FetchedKey, context: Context<'_>) -> bool {
+    /// Takes over the key that the source has for the instant `at`. Returns whether a container changed.
+    pub(super) fn receive(&mut self, fetched: FetchedKey, at: UnixNanos, context: Context<'_>) -> bool {
         let first = self.trouble.as_ref().is_some_and(|trouble| trouble.until.is_some_and(|until| context.now < until));
         let FetchedKey { key, epoch, successor_from } = fetched;
         let handover = successor_from.filter(|from| epoch.contains(*from)).unwrap_or(epoch.end);
+        let known_after = u32::try_from(epoch.start.distance(at).0.div_ceil(SECOND.0)).unwrap_or(u32::MAX);
         self.trouble = None;
         self.by_hand = false;
         if let Some(held) = self.held_mut().find(|held| held.epoch == epoch && held.key.matches(&key)) {
             held.former = false;
             held.handover = handover;
+            held.known_after = known_after;
             return false;
         }
         let mut changed = false;
         if context.direction == Direction::Outbound && epoch.contains(context.now) {
             // The source has another key for the present than the one that is sent with.
-            changed = take_if(&mut self.old, |held| held.former) | take_if(&mut self.new, |held| held.former);
+            let replaced = |held: &Held| held.former && held.epoch.contains(context.now);
+            changed = take_if(&mut self.old, replaced) | take_if(&mut self.new, replaced);
             self.close_gap();
         }
-        self.waiting = Some(Box::new(Held { key, epoch, handover, former: false, first }));
+        self.waiting = Some(Box::new(Held { key, epoch, handover, former: false, first, known_after }));
         changed | self.place_waiting(context)
     }
 
@@ -336,3 +346,5 @@ fn take_if(container: &mut Option<Held>, leave: impl FnOnce(&Held) -> bool) -> b
     }
     leaves
 }
+
+const SECOND: Nanos = Nanos::from_secs(1);

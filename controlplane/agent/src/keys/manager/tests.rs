@@ -1,7 +1,13 @@
 //! The key manager by example. Its properties are in the modules below.
 
+mod crowd;
+mod model;
+mod properties;
+mod rotation;
+mod world;
+
 use photongate_crypto::Key;
-use photongate_drkey::Protocol;
+use photongate_drkey::{AsAsKey, Protocol};
 use photongate_wire::{IsdAs, Nanos};
 
 use super::*;
