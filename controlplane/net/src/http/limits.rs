@@ -3,7 +3,8 @@
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -81,22 +82,32 @@ impl From<IpAddr> for Source {
 struct Limiter<K: Clone + Eq + Hash> {
     keys: DefaultKeyedRateLimiter<K>,
     overflow: K,
+    /// When it was last looked for keys that can be forgotten.
+    swept: Mutex<Option<Instant>>,
 }
 
 impl<K: Clone + Eq + Hash> Limiter<K> {
     fn new(quota: Quota, overflow: K) -> Self {
-        Self { keys: RateLimiter::keyed(quota), overflow }
+        Self { keys: RateLimiter::keyed(quota), overflow, swept: Mutex::new(None) }
     }
 
     /// Counts one request of `key`, or says how long to wait.
     fn take(&self, key: &K) -> Result<(), Duration> {
         if self.keys.len() >= MOST_KEYS {
-            // Those who have not asked for a while are as good as new.
-            self.keys.retain_recent();
-            self.keys.shrink_to_fit();
+            self.sweep();
         }
         let key = if self.keys.len() >= MOST_KEYS { &self.overflow } else { key };
         self.keys.check_key(key).map_err(|until| until.wait_time_from(DefaultClock::default().now()))
+    }
+
+    /// Forgets those who have not asked for a while, who are as good as new. Not at every request: it looks at all.
+    fn sweep(&self) {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.is_none_or(|swept| swept.elapsed() >= SWEEP_PAUSE) {
+            self.keys.retain_recent();
+            self.keys.shrink_to_fit();
+            *swept = Some(Instant::now());
+        }
     }
 }
 
@@ -112,6 +123,8 @@ const MOST_KEYS: usize = 4_096;
 
 /// For how many seconds a caller may ask in one go.
 const BURST: NonZeroU32 = NonZeroU32::new(2).expect("two is not zero");
+
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
 const FAILURE_PERIOD: Duration = Duration::from_secs(6);
 
