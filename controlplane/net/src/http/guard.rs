@@ -67,7 +67,10 @@ impl Guard {
     pub(super) async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Response {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let identity = self.callers.identify(connection, request.headers());
-        let is_known = matches!(identity, Ok(Identity::Known(_)));
+        let who = match &identity {
+            Ok(Identity::Known(caller)) => Some(caller.name.clone()),
+            _ => None,
+        };
         let outcome = match self.admit(connection, &request, identity) {
             Ok(identity) => self.route(request, identity).await,
             Err(problem) => Err(problem),
@@ -77,13 +80,14 @@ impl Guard {
             Err(problem) => problem.into_response(),
         };
         let status = answer.status();
-        if !is_known && (status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN) {
-            match self.limits.note_failure(connection.source) {
-                Ok(()) => tracing::warn!(from = connection.from, %method, path, %status, "a caller is refused"),
+        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+            let counted = if who.is_some() { Ok(()) } else { self.limits.note_failure(connection.source) };
+            match counted {
+                Ok(()) => tracing::warn!(from = connection.from, who, %method, path, %status, "a caller is refused"),
                 Err(too_many) => answer = too_many.into_response(),
             }
         }
-        tracing::debug!(from = connection.from, %method, path, status = %answer.status(), "request");
+        tracing::debug!(from = connection.from, who, %method, path, status = %answer.status(), "request");
         self.add_headers(answer.headers_mut());
         if is_event_stream(&answer) {
             answer.map(|body| Body::new(EndingBody::new(body, self.stopped())))
