@@ -75,3 +75,32 @@ fn refusal((status, description): (StatusCode, &str)) -> (String, RefOr<Response
     let response = ResponseBuilder::new().description(description).content(CONTENT_TYPE, problem).build();
     (status.as_str().to_owned(), RefOr::T(response))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, to_value};
+    use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
+
+    use super::*;
+
+    #[test]
+    fn every_refusal_is_a_problem_document() {
+        let (read, change) = (ReadRefusals::responses(), ChangeRefusals::responses());
+        assert_eq!(read.keys().collect::<Vec<_>>(), ["400", "401", "403", "429"]);
+        assert_eq!(change.keys().collect::<Vec<_>>(), ["400", "401", "403", "408", "413", "429", "503"]);
+        for (status, response) in change {
+            let response = to_value(response).unwrap();
+            let schema = &response["content"]["application/problem+json"]["schema"]["$ref"];
+            assert_eq!(schema, "#/components/schemas/Problem", "{status}");
+        }
+    }
+
+    #[test]
+    fn a_document_says_how_callers_show_who_they_are() {
+        let mut document = OpenApiBuilder::new().info(InfoBuilder::new().title("test").version("1")).build();
+        Security.modify(&mut document);
+        let schemes: Value = to_value(document).unwrap()["components"]["securitySchemes"].take();
+        assert_eq!((&schemes["token"]["type"], &schemes["token"]["scheme"]), (&"http".into(), &"bearer".into()));
+        assert_eq!(schemes["certificate"]["type"], "mutualTLS");
+    }
+}

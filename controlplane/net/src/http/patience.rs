@@ -103,6 +103,7 @@ const LINGER: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -110,14 +111,24 @@ mod tests {
     async fn a_write_that_nobody_takes_fails_in_the_end() {
         let (ours, _theirs) = tokio::io::duplex(16);
         let mut stream = Patient::new(ours, Duration::from_secs(30));
-        assert_eq!(stream.write_all(&[0; 64]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let written = timeout(Duration::from_secs(60), stream.write_all(&[0; 64])).await.expect("it waits for ever");
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_still_sends_when_we_close_is_heard_out() {
+        let (ours, mut theirs) = tokio::io::duplex(16);
+        let closing = tokio::spawn(async move { Patient::new(ours, Duration::from_secs(30)).shutdown().await });
+        theirs.write_all(&[0; 64]).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        closing.await.unwrap().unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn closing_does_not_wait_for_ever_for_the_other_end() {
         let (ours, theirs) = tokio::io::duplex(16);
         let mut stream = Patient::new(ours, Duration::from_secs(30));
-        stream.shutdown().await.unwrap();
+        timeout(Duration::from_secs(60), stream.shutdown()).await.expect("it waits for ever").unwrap();
         drop(theirs);
     }
 }

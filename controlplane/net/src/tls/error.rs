@@ -22,7 +22,7 @@ pub enum Mistake {
     #[error("cannot be read: {0}")]
     Unreadable(io::Error),
     /// Not a PEM file, or not one of certificates.
-    #[error("holds no certificate: it must have a PEM block that begins with -----BEGIN CERTIFICATE-----")]
+    #[error("holds no certificate: it must have a PEM block -----BEGIN CERTIFICATE-----")]
     NoCertificate,
     /// A certificate in it cannot be used.
     #[error("holds a certificate that cannot be used: {0}")]
@@ -31,12 +31,12 @@ pub enum Mistake {
     #[error("{0}")]
     KeyFile(SecretFileError),
     /// Not a PEM file, or not one of a private key.
-    #[error(
-        "holds no private key: it must have a PEM block that begins with -----BEGIN PRIVATE KEY-----, without a password"
-    )]
+    #[error("holds no private key: it must have a PEM block -----BEGIN PRIVATE KEY-----, and need no password")]
     NoKey,
     /// A private key that TLS cannot sign with.
-    #[error("holds a private key of a kind that cannot be used: make one with openssl genpkey -algorithm ed25519")]
+    #[error(
+        "holds a private key of a kind that cannot be used: make one with openssl ecparam -name prime256v1 -genkey"
+    )]
     UnknownKey,
     /// Certificate and key belong to different pairs.
     #[error("holds a certificate that does not belong to the key in {key}: name the files of one pair")]

@@ -74,8 +74,8 @@ impl FromStr for SubjectPattern {
 
     fn from_str(text: &str) -> Result<Self, NotASubject> {
         let pattern = match (text.strip_prefix("CN="), text.strip_prefix("SAN:")) {
-            (Some(name), _) if !name.is_empty() => Self::CommonName(name.to_owned()),
-            (_, Some(name)) if !name.is_empty() => Self::AlternativeName(name.to_owned()),
+            (Some(name), _) if !name.trim().is_empty() => Self::CommonName(name.to_owned()),
+            (_, Some(name)) if !name.trim().is_empty() => Self::AlternativeName(name.to_owned()),
             _ => return Err(NotASubject),
         };
         Ok(pattern)
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_pattern_needs_a_kind_and_a_name() {
-        for text in ["ops", "CN=", "SAN:", "cn=ops", "O=example", ""] {
+        for text in ["ops", "CN=", "SAN: ", "cn=ops", "O=example", ""] {
             assert_eq!(text.parse::<SubjectPattern>(), Err(NotASubject), "{text}");
         }
         assert_eq!(pattern("CN=a=b").to_string(), "CN=a=b");
