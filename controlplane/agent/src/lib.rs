@@ -9,6 +9,7 @@
 mod agent;
 pub mod api;
 pub mod as_list;
+pub mod client;
 mod dataplane;
 pub mod keys;
 mod metrics;
