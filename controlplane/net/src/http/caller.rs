@@ -89,7 +89,7 @@ fn caller_with(role: Role, parts: &Parts) -> Result<Caller, Problem> {
         Identity::Known(caller) if caller.role >= role => Ok(caller.clone()),
         Identity::Known(caller) => {
             let detail = format!("{} has the role {}, and this needs the role {role}", caller.name, caller.role);
-            Err(Problem::new(StatusCode::FORBIDDEN, "The caller's role does not allow this").with_detail(detail))
+            Err(Problem::new(StatusCode::FORBIDDEN, "The role does not allow this").with_detail(detail))
         }
         Identity::WithoutRole(who) => {
             let detail = format!("{who} has no role here: an operator must give it one");
