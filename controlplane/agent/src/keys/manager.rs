@@ -157,7 +157,8 @@ impl KeyManager {
         true
     }
 
-    /// Hands out the fetches that are due, at most `most`. Each is answered by [`KeyManager::on_fetched`], or never.
+    /// Hands out the fetches that are due, at most `most`. Each must be answered, see [`KeyManager::on_fetched`], also if nobody can be
+    /// asked: its lane waits until then.
     pub fn due_fetches(&mut self, now: UnixNanos, most: usize) -> Vec<Fetch> {
         self.advance(now);
         let retrying = self.flights.values().filter(|flight| flight.class == Class::Retry).count();

@@ -81,16 +81,21 @@ async fn a_file_that_holds_no_secret_or_is_open_to_others_gives_no_key() {
 }
 
 #[tokio::test]
-async fn a_file_whose_reading_never_ends_holds_no_more_threads_than_there_are_directions() {
+async fn no_more_threads_are_sent_after_one_that_hangs_while_it_reads() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
     secret_file::create(&path, &"01".repeat(16)).unwrap();
-    let filed = filed(&path);
-    let hanging = [Arc::clone(&filed.reading), Arc::clone(&filed.reading)];
-    let refusal = filed.fetch(request(Direction::Inbound, 1_000)).await.unwrap_err().to_string();
-    assert!(refusal.ends_with("does not answer: reading it has not ended since an earlier attempt"), "{refusal}");
+    let fetch = async || filed(&path).fetch(request(Direction::Inbound, 1_000)).await;
+    let mut hanging = Reading::begin(&path).unwrap();
+    assert!(fetch().await.is_ok(), "it has hardly begun");
+    let long_ago = Instant::now().checked_sub(2 * LONGEST_READ).unwrap();
+    *Reading::files().get_mut(&path).unwrap() = vec![long_ago];
+    hanging.since = long_ago;
+    let refusal = fetch().await.unwrap_err().to_string();
+    assert!(refusal.ends_with("does not answer: an earlier attempt to read it has not ended"), "{refusal}");
     drop(hanging);
-    assert!(filed.fetch(request(Direction::Inbound, 1_000)).await.is_ok());
+    assert!(fetch().await.is_ok());
+    assert!(!Reading::files().contains_key(&path));
 }
 
 #[tokio::test]
