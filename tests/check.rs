@@ -104,7 +104,7 @@ fn a_peer_without_a_secret_for_now_is_warned_about() {
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stdout).unwrap();
     let expected =
-        "peers[0].shared_secrets: no secret is valid yet: until the first not_before there is no key for this peer";
+        "peers: 20-ff00:0:112: no secret is valid yet: until the first not_before there is no key for this peer";
     assert!(text.contains(expected), "{text}");
 }
 
