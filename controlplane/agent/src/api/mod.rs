@@ -6,6 +6,7 @@
 #![allow(unused_qualifications, reason = "the macros that describe routes repeat their types in other scopes")]
 
 mod as_list;
+mod dashboard;
 mod docs;
 mod events;
 mod extract;
@@ -72,6 +73,7 @@ impl Api {
         let not_allowed = || async { Problem::of_status(http::StatusCode::METHOD_NOT_ALLOWED) };
         router
             .merge(openapi::routes(document))
+            .merge(dashboard::routes())
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
             .with_state(self)
