@@ -113,7 +113,7 @@ impl Actor {
             let state = self.shared.read();
             let InForce { generation, origin, .. } = &state.in_force;
             if let Err(error) = LastGood::keep(store, &state.list, *generation, origin, &self.seen, now.unix) {
-                self.shared.statistics.store_failures.inc();
+                self.shared.statistics.count_store_failure();
                 tracing::error!("the AS list cannot be kept for the next start: {error}");
             }
         }
@@ -194,7 +194,7 @@ impl Actor {
         if let Some((grace, begun)) = self.retired
             && self.publisher.is_over(grace)
         {
-            self.shared.statistics.grace_seconds.observe(begun.elapsed().as_secs_f64());
+            self.shared.statistics.count_grace(begun.elapsed());
             self.retired = None;
         }
         if self.keeper.is_due() {
@@ -204,9 +204,7 @@ impl Actor {
 
     /// Publishes entries. What finds no room is tried again with the next step.
     pub(super) fn publish(&mut self, entries: Vec<Entry>) {
-        let statistics = &self.shared.statistics;
-        statistics.updates.inc();
-        statistics.published.inc_by(entries.len() as u64);
+        self.shared.statistics.count_update(entries.len());
         tracing::debug!(peers = entries.len(), "keys published");
         if let Err(full) = self.publisher.publish(entries) {
             tracing::error!("{full}");
@@ -223,13 +221,15 @@ impl Actor {
         let mut state = self.shared.write();
         let mut fetched = Some(first);
         while let Some(Fetched { id, request, answer, took }) = fetched {
-            self.shared.statistics.count_fetch(answer.is_ok(), took.into());
+            self.shared.statistics.count_fetch(&answer, took);
             if let Err(error) = &answer {
                 let KeyRequest { peer, direction, .. } = request;
                 tracing::warn!(%peer, direction = direction.name(), "no key: {error}");
             }
             let is_error = answer.is_err();
-            if state.keys.on_fetched(id, answer, now) == Outcome::Failed && !is_error {
+            let outcome = state.keys.on_fetched(id, answer, now);
+            self.shared.statistics.count_outcome(outcome);
+            if outcome == Outcome::Failed && !is_error {
                 tracing::warn!(peer = %request.peer, direction = request.direction.name(), "the key must not be used");
             }
             fetched = self.fetcher.try_next();
@@ -267,7 +267,7 @@ impl Actor {
             pause = (2 * pause).min(LONGEST_PAUSE);
         }
         let took = begun.elapsed();
-        self.shared.statistics.grace_seconds.observe(took.as_secs_f64());
+        self.shared.statistics.count_grace(took);
         Ok(took)
     }
 
@@ -307,7 +307,7 @@ impl Actor {
         };
         self.keeper.note_written(begun.elapsed());
         if let Err(error) = &kept {
-            self.shared.statistics.store_failures.inc();
+            self.shared.statistics.count_store_failure();
             // Tried again at the next change, and at the end.
             tracing::error!("the keys cannot be kept for the next start: {error}");
         }

@@ -80,7 +80,7 @@ impl Actor {
         let reread = match self.configuration.reread(&running, &list, self.publisher.clock()) {
             Ok(reread) => reread,
             Err(refused) => {
-                self.shared.statistics.refused.inc();
+                self.shared.statistics.count_refused();
                 return Err(refused.into());
             }
         };
@@ -142,7 +142,7 @@ impl Actor {
         if let Some(store) = &self.store {
             let now = self.publisher.clock().unix;
             if let Err(error) = LastGood::keep(store, &list, generation, &origin, &source, now) {
-                self.shared.statistics.store_failures.inc();
+                self.shared.statistics.count_store_failure();
                 return Err(self.refuse(ApplyError::NotKept(error.to_string())));
             }
         }
@@ -164,7 +164,7 @@ impl Actor {
         }
         state.in_force.last_refusal = None;
         drop(state);
-        self.shared.statistics.applied.inc();
+        self.shared.statistics.count_applied();
         tracing::info!(
             generation,
             added = changes.added.len(),
@@ -190,7 +190,7 @@ impl Actor {
     /// Remembers why a list was refused, and says it in the log.
     fn refuse(&self, error: ApplyError) -> ApplyError {
         tracing::error!("the AS list stays as it is: {error}");
-        self.shared.statistics.refused.inc();
+        self.shared.statistics.count_refused();
         self.shared.write().in_force.last_refusal = Some(error.to_string());
         error
     }

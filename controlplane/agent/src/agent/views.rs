@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use photongate_drkey::Epoch;
-use photongate_pipeline::PeerKey;
+use photongate_pipeline::{PeerKey, PeerState};
 use photongate_wire::UnixNanos;
 
 use super::Agent;
@@ -102,18 +102,22 @@ impl Agent {
     pub(crate) fn peer_numbers(&self) -> Vec<PeerNumbers> {
         let now = now();
         let state = self.shared.read();
-        let seconds = |epoch: Option<Epoch>| epoch.map(|epoch| epoch.end.0 as f64 / 1e9);
-        let numbers = |peer: &ListedPeer| {
-            let view = state.keys.view(peer.key, now).unwrap_or_default();
+        let numbers = |(key, peer): (&PeerKey, &Arc<PeerState>)| {
+            let view = state.keys.view(*key, now).unwrap_or_default();
             PeerNumbers {
-                key: peer.key,
-                tally: state.peers.get(&peer.key).map(|peer| peer.tally()).unwrap_or_default(),
-                expiry: [seconds(view.inbound), seconds(view.outbound)],
+                key: *key,
+                state: Arc::clone(peer),
+                expiry: [view.inbound, view.outbound].map(|epoch| epoch.map(|epoch| epoch.end)),
                 is_degraded: view.degraded.is_some(),
                 is_dark: view.degraded.is_some_and(|degraded| degraded.is_dark),
             }
         };
-        state.list.peers().iter().map(numbers).collect()
+        state.peers.iter().map(numbers).collect()
+    }
+
+    /// When the filter started.
+    pub(crate) fn started_at(&self) -> UnixNanos {
+        self.shared.started.0
     }
 
     /// One peer; `None` if it is not on the list.
