@@ -4,6 +4,11 @@ use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
 use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -31,18 +36,56 @@ pub(crate) enum LogLevel {
     Trace,
 }
 
+/// Changes what is logged while the program runs. Clones change the same log.
+#[derive(Clone, Debug)]
+pub(crate) struct LogControl(reload::Handle<LevelFilter, Registry>);
+
 /// Logs to standard error from now on.
-pub(crate) fn start(format: LogFormat, level: LogLevel) {
-    let level = match level {
-        LogLevel::Error => Level::ERROR,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Debug => Level::DEBUG,
-        LogLevel::Trace => Level::TRACE,
+pub(crate) fn start(format: LogFormat, level: LogLevel) -> LogControl {
+    let (filter, handle) = reload::Layer::new(LevelFilter::from_level(level.into()));
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.with_target(false).with_ansi(io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr);
-    match format {
-        LogFormat::Text => log.with_target(false).with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    LogControl(handle)
+}
+
+impl LogControl {
+    /// The least severe messages that are logged.
+    pub(crate) fn level(&self) -> LogLevel {
+        let level = self.0.clone_current().and_then(LevelFilter::into_level);
+        level.map_or(LogLevel::Error, LogLevel::from)
+    }
+
+    /// Logs messages of this and of greater severity from now on.
+    pub(crate) fn set_level(&self, level: LogLevel) {
+        // The log lives as long as the program.
+        let _ = self.0.reload(LevelFilter::from_level(level.into()));
+    }
+}
+
+impl From<LogLevel> for Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::ERROR => Self::Error,
+            Level::WARN => Self::Warn,
+            Level::INFO => Self::Info,
+            Level::DEBUG => Self::Debug,
+            Level::TRACE => Self::Trace,
+        }
     }
 }

@@ -1,24 +1,32 @@
 //! `photongate filter`: the filter itself, until it is told to stop.
 
-mod keys;
+mod configuration;
+mod control_plane;
+mod management;
 mod options;
+mod plane;
+mod state_directory;
 mod status;
 mod summary;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use photongate_agent::as_list::SecretFiles;
 use photongate_filter::{Filter, Running};
 use photongate_net::Shutdown;
+use photongate_net::config::Problems;
 
 use crate::config::FilterConfig;
 use crate::failure::Failure;
 use crate::logging::{self, LogFormat, LogLevel};
 
-use keys::{KeyThread, Schedule};
+use configuration::ConfigurationFile;
+use control_plane::ControlPlane;
+use state_directory::StateDirectory;
 use status::Status;
 
 /// Run the filter
@@ -61,26 +69,33 @@ pub(crate) struct Arguments {
 /// # Errors
 /// It cannot start, or fails while it runs.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    logging::start(arguments.log_format, arguments.log_level);
+    let log = logging::start(arguments.log_format, arguments.log_level);
     // Key bytes must not reach a core dump, nor a debugger of the same user. From before the first secret is read.
     if let Err(error) = nix::sys::prctl::set_dumpable(false) {
         tracing::warn!("a crash could leave keys in a core dump: {error}");
     }
-    let config = FilterConfig::load(&arguments.config).map_err(Failure::bad_input)?;
+    let (config, list_problems) = load(&arguments.config)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let (options, peers) = options::from_config(config).map_err(bad_input)?;
+    let state = StateDirectory::open(&config.state).map_err(bad_input)?;
+    let configuration = ConfigurationFile::load(arguments.config.clone(), state.store(), config, list_problems);
+    let (configuration, list) = configuration.map_err(Failure::bad_input)?;
+    if let Some(refusal) = &list.refusal {
+        tracing::error!("the AS list that was in force before stays in force: {refusal}");
+    }
+    let options = options::from_config(configuration.config(), &list.list).map_err(bad_input)?;
     // Before the filter is set up, so that an impatient operator ends it in order, too.
     let shutdown = Shutdown::install().map_err(|error| at_run_time(format!("signals cannot be handled: {error}")))?;
     let mut running = Filter::start(options).map_err(bad_input)?;
-    let control = running.take_control().expect("nobody has taken it before");
-    let keys = KeyThread::start(Schedule::new(peers, &control), control);
-    let keys = keys.map_err(|error| at_run_time(format!("the key thread cannot be started: {error}")))?;
+    let control_plane = ControlPlane::start(&mut running, configuration, list, state, log);
+    let mut control_plane = control_plane.map_err(|error| bad_input(format!("{error:#}")))?;
+    control_plane.announce();
     tracing::info!("ready");
-    let failure = watch(&mut running, &keys, &shutdown);
+    let failure = watch(&mut running, &mut control_plane, &shutdown);
     tracing::info!("stopping");
     let stopped = running.stop();
+    control_plane.stop();
     let observer = match (&failure, stopped) {
         (None, Ok(observer)) => observer,
         (None, Err(panic)) => return Err(at_run_time(format!("the filter failed: {panic}"))),
@@ -94,20 +109,37 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Shows how the filter is doing until it is told to stop, or why it had to.
-fn watch(running: &mut Running, keys: &KeyThread, shutdown: &Shutdown) -> Option<String> {
+fn watch(running: &mut Running, control_plane: &mut ControlPlane, shutdown: &Shutdown) -> Option<String> {
     let mut status = Status::start(running.observer());
     while !shutdown.requested() {
         if let Some(panic) = running.failure() {
             return Some(panic.to_string());
         }
-        if !keys.is_running() {
-            return Some("the thread that renews keys has ended".to_owned());
+        if !control_plane.is_running() {
+            return Some("the control plane has ended".to_owned());
         }
         status.show(running.observer(), Instant::now());
         thread::sleep(LOOK_AROUND);
     }
     status.end();
     None
+}
+
+/// Reads the configuration. What is wrong only with a list of peers in a file of its own is handed out beside the rest.
+fn load(path: &Path) -> Result<(FilterConfig, Option<Problems>), Failure> {
+    let problems = match FilterConfig::load_to_start(path, SecretFiles::Check) {
+        Ok(loaded) => return Ok(loaded),
+        Err(problems) => problems,
+    };
+    // With peers in the configuration itself, secrets in files that cannot be read now are no reason not to start: keys may be
+    // held from before, and files be read later.
+    match FilterConfig::load_to_start(path, SecretFiles::Trust) {
+        Ok(loaded) => {
+            tracing::error!("starting all the same: {problems}");
+            Ok(loaded)
+        }
+        Err(_) => Err(Failure::bad_input(problems)),
+    }
 }
 
 fn bad_input(error: impl std::fmt::Display) -> Failure {

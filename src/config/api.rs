@@ -34,6 +34,11 @@ pub(crate) struct ApiTlsConfig {
 }
 
 impl ApiConfig {
+    /// Whether it listens just where it does when nobody says anything about it.
+    pub(crate) fn listens_by_default(&self) -> bool {
+        self.listen == [DEFAULT_LISTEN]
+    }
+
     /// The Unix socket, asked for or not.
     pub(crate) fn socket(&self) -> &Path {
         self.socket.as_deref().unwrap_or(DEFAULT_API_SOCKET.as_ref())

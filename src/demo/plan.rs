@@ -112,6 +112,13 @@ name = "{name}"
 [control]
 socket = "{name}.sock"
 
+[state]
+directory = "{name}-state"
+
+[api]
+socket = "{name}-api.sock"
+listen = []
+
 [duplicates]
 packets_per_second = 100_000
 

@@ -35,7 +35,7 @@ use crate::{Observer, Publisher};
 use actor::{Actor, Command};
 use state::Shared;
 
-pub use last_good::{ConfiguredList, InitialList, NoList};
+pub use last_good::{ConfiguredList, InitialList, NoList, list_digest};
 pub use reload::{Configuration, ReloadRefused, Reread};
 pub use views::PeersQuery;
 

@@ -19,7 +19,7 @@ mod traces;
 
 pub use agent::{
     Agent, AgentOptions, AgentTask, ApplyError, ApplyRequest, Configuration, ConfiguredList, InitialList, ListFile,
-    NoList, NotRevoked, PeersQuery, ReloadError, ReloadRefused, Reread,
+    NoList, NotRevoked, PeersQuery, ReloadError, ReloadRefused, Reread, list_digest,
 };
 pub use dataplane::{DictionaryFull, Grace, Observer, Publisher, TraceEnd, TraceError};
 pub use traces::{TraceRefused, Traces};

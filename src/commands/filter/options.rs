@@ -2,21 +2,26 @@
 
 use std::time::SystemTime;
 
+use photongate_agent::as_list::AsList;
 use photongate_filter::{
     ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PortOptions, WorkerOptions,
 };
+use photongate_pipeline::Settings;
 use photongate_wire::UnixNanos;
 
 use crate::config::{self, DEFAULT_SOCKET, FilterConfig};
-use crate::settings::{Peer, peers, pipeline_settings};
+use crate::settings::pipeline_settings;
 
-/// The options that `config` stands for, and the peers, whose keys come later.
+/// The options that `config` stands for, with traffic directed to the peers of `list`, whose keys come later.
 ///
 /// # Errors
-/// What the configuration's own checks leave to the start: peers without a schedule of keys, replay filters that do not fit.
-pub(super) fn from_config(config: FilterConfig) -> Result<(FilterOptions, Vec<Peer>), String> {
-    let settings = pipeline_settings(&config, now());
-    let peers = peers(&config).map_err(|error| format!("{error:#}"))?;
+/// What the configuration's own checks leave to the start: replay filters that do not fit.
+pub(super) fn from_config(config: &FilterConfig, list: &AsList) -> Result<FilterOptions, String> {
+    let settings = Settings {
+        routes: list.routes(),
+        best_effort_refusals: list.refuses_best_effort(),
+        ..pipeline_settings(config, now())
+    };
     let workers = config.workers.count;
     let duplicates = config.duplicates.as_ref();
     let duplicates = duplicates.map(|duplicates| duplicates.sizing(config.keys.times.time_threshold, workers));
@@ -28,7 +33,7 @@ pub(super) fn from_config(config: FilterConfig) -> Result<(FilterOptions, Vec<Pe
         duplicates: duplicates.transpose().map_err(|error| error.to_string())?,
         workers: WorkerOptions {
             count: workers,
-            cores: config.workers.cores,
+            cores: config.workers.cores.clone(),
             burst: config.workers.burst,
             adaptive_polling: config.workers.adaptive_polling,
             backend: config.workers.crypto,
@@ -40,15 +45,15 @@ pub(super) fn from_config(config: FilterConfig) -> Result<(FilterOptions, Vec<Pe
         },
         dpdk: DpdkOptions {
             telemetry: !config.dpdk.arguments.iter().any(|argument| argument == "--no-telemetry"),
-            name: config.dpdk.name,
-            arguments: config.dpdk.arguments,
+            name: config.dpdk.name.clone(),
+            arguments: config.dpdk.arguments.clone(),
         },
         control: ControlSocketOptions {
             is_required: config.control.socket.is_some(),
-            path: Some(config.control.socket.unwrap_or_else(|| DEFAULT_SOCKET.into())),
+            path: Some(config.control.socket.clone().unwrap_or_else(|| DEFAULT_SOCKET.into())),
         },
     };
-    Ok((options, peers))
+    Ok(options)
 }
 
 fn port(port: &config::PortConfig) -> PortOptions {

@@ -60,7 +60,7 @@ impl Actor {
                 return Err(self.refuse(ApplyError::Invalid(problem.into())));
             }
         };
-        let source = super::last_good::digest(text.as_bytes());
+        let source = super::last_good::list_digest(text.as_bytes());
         if source == self.seen {
             return Ok(None);
         }
@@ -76,8 +76,7 @@ impl Actor {
     /// Reads the whole configuration anew, and applies it with its list.
     pub(super) async fn reload(&mut self) -> Result<ReloadOutcome, ReloadError> {
         let running = self.publisher.settings();
-        let list = Arc::clone(&self.shared.read().list);
-        let reread = match self.configuration.reread(&running, &list, self.publisher.clock()) {
+        let reread = match self.configuration.reread(&running, self.publisher.clock()) {
             Ok(reread) => reread,
             Err(refused) => {
                 self.shared.statistics.count_refused();

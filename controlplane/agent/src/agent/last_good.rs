@@ -141,7 +141,7 @@ impl LastGood {
 }
 
 /// What a list was read from, in a form that does not show it but tells it from others.
-pub(super) fn digest(source: &[u8]) -> Vec<u8> {
+pub fn list_digest(source: &[u8]) -> Vec<u8> {
     aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, source).as_ref().to_owned()
 }
 

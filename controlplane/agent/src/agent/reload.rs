@@ -11,12 +11,12 @@ use crate::as_list::AsList;
 pub trait Configuration: Send + 'static {
     /// Reads the configuration anew and compares it with the one that runs. Changes nothing.
     ///
-    /// In the settings, what did not change is kept from `running`: limits with what is left in them, what devices have said of themselves.
-    /// `in_force` is the AS list that secrets may be held from.
+    /// In the settings, what did not change is kept from `running`: limits with what is left in them, what devices have said of
+    /// themselves.
     ///
     /// # Errors
     /// [`ReloadRefused`].
-    fn reread(&mut self, running: &Settings, in_force: &AsList, clock: Clock) -> Result<Reread, ReloadRefused>;
+    fn reread(&mut self, running: &Settings, clock: Clock) -> Result<Reread, ReloadRefused>;
 
     /// Where the peers stand, when they are part of the configuration itself.
     fn origin(&self) -> AsListOrigin;

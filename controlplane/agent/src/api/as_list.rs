@@ -93,7 +93,7 @@ pub(super) async fn check(
 }
 
 /// The largest list that is taken, in bytes: a few hundred thousand peers.
-pub(super) const LARGEST_LIST: usize = 64 << 20;
+pub(super) const LARGEST_LIST: u64 = 64 << 20;
 
 fn format(headers: &HeaderMap) -> Result<Format, Problem> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

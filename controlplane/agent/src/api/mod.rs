@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use photongate_net::http::{Audit, Problem};
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use photongate_net::http::{Audit, Problem, body_limit};
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Agent;
@@ -76,12 +76,19 @@ impl Api {
             .merge(dashboard::routes())
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
+            // The server has bounds of its own, by route.
+            .layer(DefaultBodyLimit::disable())
             .with_state(self)
     }
 }
 
 /// Every route of the interface, with its description.
 fn described() -> OpenApiRouter<Api> {
+    // Lists are longer than anything else that is sent.
+    let large = OpenApiRouter::new()
+        .routes(routes!(as_list::show, as_list::replace))
+        .routes(routes!(as_list::check))
+        .layer(body_limit(as_list::LARGEST_LIST));
     openapi::router()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
@@ -93,9 +100,8 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(peers::peer))
         .routes(routes!(keys::prefetch))
         .routes(routes!(keys::revoke))
-        .routes(routes!(as_list::show, as_list::replace).layer(DefaultBodyLimit::max(as_list::LARGEST_LIST)))
+        .merge(large)
         .routes(routes!(as_list::in_force))
-        .routes(routes!(as_list::check).layer(DefaultBodyLimit::max(as_list::LARGEST_LIST)))
         .routes(routes!(reload::reload))
         .routes(routes!(reload::log_level, reload::set_log_level))
         .routes(routes!(traces::list, traces::start))
