@@ -8,17 +8,13 @@
 mod client;
 
 use crate::trace::TraceDesk;
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
-use nix::sys::stat::{Mode, fchmod};
+use photongate_net::unix_socket::{self, SocketError, SocketFile};
 use serde_json::Value;
 use std::fmt;
-use std::fs::{self, DirBuilder};
-use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,9 +24,8 @@ use std::time::Duration;
 /// A socket that clients are served at, until this is dropped.
 #[derive(Debug)]
 pub struct ControlSocket {
-    path: PathBuf,
-    /// Which file the socket is, so that another filter's is not removed.
-    file: (u64, u64),
+    /// Goes when the socket does.
+    file: SocketFile,
     shared: Arc<Shared>,
     listener: Option<JoinHandle<()>>,
 }
@@ -54,60 +49,34 @@ impl ControlSocket {
     /// The socket cannot be made.
     pub fn open(options: ControlOptions) -> Result<Self, ControlError> {
         let ControlOptions { path, traces, status } = options;
-        let listener = bind_to(&path)?;
-        let failed = |source| ControlError::Bind { path: path.clone(), source };
-        let metadata = fs::symlink_metadata(&path).map_err(failed)?;
+        let (listener, file) = unix_socket::listen_at(&path)?;
         let shared = Arc::new(Shared { traces, status, stopping: AtomicBool::new(false) });
         let serving = Arc::clone(&shared);
         let thread = thread::Builder::new().name("control".to_owned()).spawn(move || serve(&listener, &serving));
-        let listener = thread.map_err(failed)?;
-        Ok(Self { path, file: (metadata.dev(), metadata.ino()), shared, listener: Some(listener) })
+        let listener = thread.map_err(|source| SocketError::Refused { path, source })?;
+        Ok(Self { file, shared, listener: Some(listener) })
     }
 
     /// Where the socket is.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 }
 
 impl Drop for ControlSocket {
-    /// Ends all traces, whose clients get the end of their files, and removes the socket.
+    /// Ends all traces, whose clients get the end of their files, before the socket goes.
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::Relaxed);
         if let Some(listener) = self.listener.take() {
             let _ = listener.join();
         }
-        let file = fs::symlink_metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino()));
-        if file.is_ok_and(|file| file == self.file) {
-            let _ = fs::remove_file(&self.path);
-        }
     }
 }
 
-/// Why there is no control socket.
+/// Why there is no control socket, and what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum ControlError {
-    /// A filter listens there.
-    #[error("another filter listens at {}: stop it, or give this one a [control] socket of its own", path.display())]
-    InUse {
-        /// The path of the socket.
-        path: PathBuf,
-    },
-    /// Something else is there.
-    #[error("{} is no socket: remove it, or choose another path for [control] socket", path.display())]
-    NotASocket {
-        /// The path of the socket.
-        path: PathBuf,
-    },
-    /// The operating system refused.
-    #[error("the control socket {} cannot be made: {source}: choose another path for [control] socket", path.display())]
-    Bind {
-        /// The path of the socket.
-        path: PathBuf,
-        /// What it said.
-        source: io::Error,
-    },
-}
+#[error("{0} for [control] socket")]
+pub struct ControlError(#[from] pub SocketError);
 
 /// What the threads of the socket share.
 struct Shared {
@@ -119,47 +88,6 @@ struct Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared").field("traces", &self.traces).finish_non_exhaustive()
-    }
-}
-
-fn bind_to(path: &Path) -> Result<UnixListener, ControlError> {
-    let failed = |source| ControlError::Bind { path: path.to_owned(), source };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
-        DirBuilder::new().mode(0o755).create(folder).map_err(failed)?;
-    }
-    match try_to_bind(path) {
-        Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            remove_stale(path)?;
-            try_to_bind(path).map_err(failed)
-        }
-        other => other.map_err(failed),
-    }
-}
-
-fn try_to_bind(path: &Path) -> io::Result<UnixListener> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    // On Linux the file of a socket gets the mode that the socket has when it is bound: at no time can others open it.
-    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
-    let address = UnixAddr::new(path).map_err(|errno| match errno {
-        Errno::ENAMETOOLONG => io::Error::other("the path is longer than a socket's may be, 107 bytes"),
-        other => other.into(),
-    })?;
-    bind(socket.as_raw_fd(), &address)?;
-    listen(&socket, Backlog::new(BACKLOG)?)?;
-    Ok(UnixListener::from(socket))
-}
-
-/// Removes a socket that nobody listens at.
-fn remove_stale(path: &Path) -> Result<(), ControlError> {
-    let failed = |source| ControlError::Bind { path: path.to_owned(), source };
-    if !fs::symlink_metadata(path).map_err(failed)?.file_type().is_socket() {
-        return Err(ControlError::NotASocket { path: path.to_owned() });
-    }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(failed),
-        Ok(_) => Err(ControlError::InUse { path: path.to_owned() }),
-        Err(error) => Err(failed(error)),
     }
 }
 
@@ -196,9 +124,6 @@ fn serve(listener: &UnixListener, shared: &Arc<Shared>) {
 
 /// Clients served at the same time.
 const MAX_CLIENTS: usize = 8;
-
-/// Clients that may wait to be accepted.
-const BACKLOG: i32 = 8;
 
 /// How soon the socket notices that the filter stops.
 const POLL_MILLIS: u8 = 100;

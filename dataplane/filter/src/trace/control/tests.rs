@@ -3,9 +3,11 @@ use crate::trace::{Tap, Tracer};
 use pcap_file::pcapng::{Block, PcapNgReader};
 use photongate_pipeline::{Frame, Outcome, PortIndex};
 use photongate_wire::UnixNanos;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -155,11 +157,11 @@ fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     let (tracer, _) = Tracer::new(1);
     let first = ControlSocket::open(options(&path, &tracer)).unwrap();
     let second = ControlSocket::open(options(&path, &tracer));
-    assert!(matches!(second, Err(ControlError::InUse { .. })), "{second:?}");
+    assert!(matches!(second, Err(ControlError(SocketError::InUse { .. }))), "{second:?}");
     drop(first);
     fs::write(&path, "precious").unwrap();
     let third = ControlSocket::open(options(&path, &tracer));
-    assert!(matches!(third, Err(ControlError::NotASocket { .. })), "{third:?}");
+    assert!(matches!(third, Err(ControlError(SocketError::NotASocket { .. }))), "{third:?}");
     assert_eq!(fs::read(&path).unwrap(), b"precious");
 }
 
@@ -172,7 +174,7 @@ fn the_folder_is_made_if_its_parent_is_there() {
     assert!(socket.path().exists());
     let far = folder.path().join("not").join("there").join("filter.sock");
     let refused = ControlSocket::open(options(&far, &tracer));
-    assert!(matches!(refused, Err(ControlError::Bind { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(ControlError(SocketError::Refused { .. }))), "{refused:?}");
 }
 
 #[test]
