@@ -29,6 +29,7 @@ mod format;
 mod json;
 mod kinds;
 mod known;
+mod long_list;
 mod path;
 mod problem;
 mod report;
@@ -41,8 +42,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use toml::Spanned;
-use toml::de::DeTable;
 use zeroize::Zeroizing;
 
 pub use format::Format;
@@ -51,6 +50,7 @@ pub use report::Reported;
 pub use section::Section;
 pub use value::{FromValue, Located, Value};
 
+use long_list::LongList;
 use report::Report;
 
 /// A configuration that was read without a mistake.
@@ -103,36 +103,22 @@ pub fn read_as<T>(
     read: impl FnOnce(&mut Section<'_>) -> Result<T, Reported>,
 ) -> Result<Loaded<T>, Problems> {
     let report = Report::new(path, text, format);
-    let table = match format {
-        Format::Toml => toml_table(&report),
-        Format::Json => json::parse(&report),
+    let long_list = if format == Format::Toml { LongList::at_end_of(text) } else { None };
+    let table = match (format, &long_list) {
+        (Format::Json, _) => json::parse(&report),
+        (Format::Toml, None) => report.part(0..text.len()),
+        (Format::Toml, Some(list)) => report.part(0..list.start()),
     };
-    let config = match &table {
-        Ok(table) => Section::root(&report, table).read(read),
-        Err(reported) => Err(*reported),
+    let config = match (&table, &long_list) {
+        // The text gives the list in another way, too, which is a mistake that is found by reading it at once.
+        (Ok(table), Some(list)) if table.contains_key(list.name) => {
+            report.part(0..text.len()).and_then(|table| Section::root(&report, &table, None).read(read))
+        }
+        (Ok(table), _) => Section::root(&report, table, long_list.as_ref()).read(read),
+        (Err(reported), _) => Err(*reported),
     };
     report.conclude(config)
 }
-
-fn toml_table<'d>(report: &Report<'d>) -> Result<DeTable<'d>, Reported> {
-    let text = report.text();
-    let (table, errors) = if text.len() <= LONGEST_RECOVERABLE {
-        DeTable::parse_recoverable(text)
-    } else {
-        match DeTable::parse(text) {
-            Ok(table) => (table, Vec::new()),
-            Err(error) => (Spanned::new(0..0, DeTable::new()), vec![error]),
-        }
-    };
-    if report.syntax_errors(&errors) && (errors.is_empty() || text.len() <= LONGEST_RECOVERABLE) {
-        Ok(table.into_inner())
-    } else {
-        Err(Reported::earlier())
-    }
-}
-
-/// In a longer text only the first syntax error is reported: every two bytes may be one, and each takes a hundred bytes of memory.
-const LONGEST_RECOVERABLE: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,11 @@
 //! The problems found so far, while a file is being read.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::ops::Range;
 use std::path::Path;
 
-use toml::de::Error as SyntaxError;
+use toml::Spanned;
+use toml::de::{DeTable, Error as SyntaxError};
 
 use super::known::{Known, KnownFields};
 use super::path::FieldPath;
@@ -23,6 +25,8 @@ pub(super) struct Report<'d> {
     /// Problems of other files, which this one names.
     elsewhere: RefCell<Vec<Problem>>,
     known: RefCell<KnownFields>,
+    /// Where lines begin, once somebody has asked.
+    line_starts: OnceCell<Vec<usize>>,
 }
 
 /// A problem whose line is not known yet: lines are counted once, when all problems have been found.
@@ -30,13 +34,6 @@ struct Finding {
     offset: usize,
     field: String,
     message: String,
-}
-
-impl Reported {
-    /// For the one caller that has just seen syntax errors being reported.
-    pub(super) fn earlier() -> Self {
-        Self(())
-    }
 }
 
 impl<'d> Report<'d> {
@@ -49,6 +46,7 @@ impl<'d> Report<'d> {
             warnings: RefCell::default(),
             elsewhere: RefCell::default(),
             known: RefCell::default(),
+            line_starts: OnceCell::new(),
         }
     }
 
@@ -104,14 +102,28 @@ impl<'d> Report<'d> {
         self.syntax_error(offset, format!("`{key}` is given twice: keep one of them"))
     }
 
+    /// Parses a part of the text by itself, as TOML. Positions in the tree count from the part's beginning.
+    pub(super) fn part(&self, range: Range<usize>) -> Result<DeTable<'d>, Reported> {
+        let (part, base) = (&self.text[range.clone()], range.start);
+        if part.len() > LONGEST_RECOVERABLE {
+            return DeTable::parse(part).map(Spanned::into_inner).map_err(|error| {
+                self.syntax_errors(&[error], base);
+                Reported(())
+            });
+        }
+        let (table, errors) = DeTable::parse_recoverable(part);
+        if self.syntax_errors(&errors, base) { Ok(table.into_inner()) } else { Err(Reported(())) }
+    }
+
     /// Reports what the TOML parser could not read, and returns whether the rest is still worth reading: after a field
-    /// that is given twice it is, after anything else fields may seem missing that are not.
-    pub(super) fn syntax_errors(&self, errors: &[SyntaxError]) -> bool {
+    /// that is given twice it is, after anything else fields may seem missing that are not. Positions count from `base`.
+    fn syntax_errors(&self, errors: &[SyntaxError], base: usize) -> bool {
         let mut readable = true;
         let mut last_line = None;
-        let starts = if errors.is_empty() { Vec::new() } else { line_starts(self.text) };
         for error in errors {
             let span = error.span().unwrap_or_default();
+            let span = base + span.start..base + span.end;
+            let starts = self.line_starts.get_or_init(|| line_starts(self.text));
             let line_start = starts[starts.partition_point(|start| *start <= span.start).max(1) - 1];
             let is_duplicate = error.message() == DUPLICATE_KEY;
             if is_duplicate {
@@ -185,3 +197,6 @@ fn line_starts(text: &str) -> Vec<usize> {
 
 /// How the TOML parser names a field that is given twice.
 const DUPLICATE_KEY: &str = "duplicate key";
+
+/// Of what is longer only the first syntax error is reported: every two bytes may be one, and each takes a hundred bytes of memory.
+const LONGEST_RECOVERABLE: usize = 1 << 20;

@@ -5,10 +5,11 @@ use std::rc::Rc;
 use toml::de::DeTable;
 
 use super::known::Known;
+use super::long_list::LongList;
 use super::path::FieldPath;
 use super::report::{Report, Reported};
 use super::suggest::suggestion;
-use super::value::{FromValue, Value};
+use super::value::{Content, FromValue, Value};
 use super::{Place, Problems};
 
 /// A table whose fields are being read. What is left unread when the reader is done is reported as unknown.
@@ -20,6 +21,10 @@ pub struct Section<'d> {
     path: Rc<FieldPath>,
     /// `None` if the file leaves the section out.
     table: Option<&'d DeTable<'d>>,
+    /// The offset in the text that positions in the table count from.
+    base: usize,
+    /// A list of tables that belongs to the section and is not in the table.
+    long_list: Option<&'d LongList<'d>>,
     /// Whether values must not be shown, because one of them is a secret.
     concealed: bool,
     /// The fields that were asked for, and the section's place in the tree of all fields ever asked for.
@@ -134,7 +139,7 @@ impl<'d> Section<'d> {
     pub fn sections<T>(
         &mut self,
         name: &'static str,
-        mut read: impl FnMut(&mut Section<'d>) -> Result<T, Reported>,
+        mut read: impl FnMut(&mut Section<'_>) -> Result<T, Reported>,
     ) -> Result<Vec<T>, Reported> {
         self.or_with(name, Vec::new(), |list| list.items(|item| item.section(&mut read)))
     }
@@ -147,13 +152,13 @@ impl<'d> Section<'d> {
 
     /// Whether the file gives the field.
     pub fn has(&self, name: &str) -> bool {
-        self.table.is_some_and(|table| table.contains_key(name))
+        self.table.is_some_and(|table| table.contains_key(name)) || self.long_list(name).is_some()
     }
 
     /// Where the field stands, or the section that lacks it.
     pub fn place_of(&self, name: &str) -> Place {
-        let value = self.table.and_then(|table| table.get(name));
-        let offset = value.map_or(self.place.offset, |value| value.span().start);
+        let value = self.table.and_then(|table| table.get(name)).map(|value| self.base + value.span().start);
+        let offset = value.or(self.long_list(name).map(LongList::start)).unwrap_or(self.place.offset);
         Place { field: FieldPath::member(&self.path, name.to_owned()), offset }
     }
 
@@ -193,24 +198,32 @@ impl<'d> Section<'d> {
     }
 
     /// The whole file as one section.
-    pub(super) fn root(report: &'d Report<'d>, table: &'d DeTable<'d>) -> Self {
-        Self::new(report, Place { field: FieldPath::ROOT, offset: 0 }, Some(table), Known::ROOT)
+    pub(super) fn root(report: &'d Report<'d>, table: &'d DeTable<'d>, long_list: Option<&'d LongList<'d>>) -> Self {
+        let place = Place { field: FieldPath::ROOT, offset: 0 };
+        Self { long_list, ..Self::new(report, place, Some(table), 0, Known::ROOT) }
     }
 
-    pub(super) fn new(report: &'d Report<'d>, place: Place, table: Option<&'d DeTable<'d>>, known_at: Known) -> Self {
+    pub(super) fn new(
+        report: &'d Report<'d>,
+        place: Place,
+        table: Option<&'d DeTable<'d>>,
+        base: usize,
+        known_at: Known,
+    ) -> Self {
         let path = Rc::new(place.field.clone());
-        Self { report, place, path, table, concealed: false, known: Vec::with_capacity(FIELDS), known_at }
+        let known = Vec::with_capacity(FIELDS);
+        Self { report, place, path, table, base, long_list: None, concealed: false, known, known_at }
     }
 
     /// Has `read` ask for the fields, then reports those it did not ask for.
     pub(super) fn read<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, Reported>) -> Result<T, Reported> {
         let outcome = read(&mut self);
-        let unknown =
-            self.table.into_iter().flat_map(DeTable::keys).filter(|key| !self.known.contains(&&**key.get_ref()));
+        let in_table = self.table.into_iter().flat_map(DeTable::keys);
+        let in_table = in_table.map(|key| (&**key.get_ref(), self.base + key.span().start));
+        let fields = in_table.chain(self.long_list.map(|list| (list.name, list.start())));
         let mut reported = Ok(());
-        for key in unknown {
-            let name: &str = key.get_ref();
-            let place = Place { field: FieldPath::member(&self.path, name.to_owned()), offset: key.span().start };
+        for (name, offset) in fields.filter(|(name, _)| !self.known.contains(name)) {
+            let place = Place { field: FieldPath::member(&self.path, name.to_owned()), offset };
             let message = format!("unknown field: {}", suggestion(name, &self.known));
             reported = Err(self.report.problem(&place, message));
         }
@@ -227,11 +240,19 @@ impl<'d> Section<'d> {
             self.known.push(name);
         }
         let known_at = self.report.knows(self.known_at, name);
-        let value = self.table.and_then(|table| table.get(name)).map(|value| {
-            let place = Place { field: FieldPath::member(&self.path, name), offset: value.span().start };
-            Value::new(self.report, place, value.get_ref(), self.concealed, known_at)
+        let in_table = self.table.and_then(|table| table.get(name));
+        let in_table =
+            in_table.map(|value| (Content::Tree(value.get_ref(), self.base), self.base + value.span().start));
+        let content = in_table.or(self.long_list(name).map(|list| (Content::Long(list), list.start())));
+        let value = content.map(|(content, offset)| {
+            let place = Place { field: FieldPath::member(&self.path, name), offset };
+            Value::new(self.report, place, content, self.concealed, known_at)
         });
         (value, known_at)
+    }
+
+    fn long_list(&self, name: &str) -> Option<&'d LongList<'d>> {
+        self.long_list.filter(|list| list.name == name)
     }
 }
 

@@ -330,6 +330,65 @@ fn of_a_long_text_that_is_no_toml_the_first_error_is_reported() {
 }
 
 #[test]
+fn a_long_list_is_read_like_a_short_one() {
+    let (before, table) = ("[b]\ncount = 7\n", "[[a]]\ncount = 3\n[a.c]\ncount = 4\n");
+    let mistaken = |nth: usize| match nth {
+        10_000 => table.replace('3', "300"),
+        20_000 => table.replace("= 4", ": 4"),
+        30_000 => table.replace("3\n", "3\ncount = 5\n"),
+        39_999 => table.replace("[a.c]\ncount", "[a.c]\ncuont"),
+        _ => table.to_owned(),
+    };
+    let text = |mistakes: bool| {
+        let tables = (0..40_000).map(|nth| if mistakes { mistaken(nth) } else { table.to_owned() });
+        format!("{before}{}", tables.collect::<String>())
+    };
+    let read = |root: &mut Section<'_>| {
+        let b = root.section("b", strict);
+        let a = root.sections("a", |a| {
+            let (own, inner) = (strict(a), a.section("c", strict));
+            Ok((own?.value, inner?.value))
+        });
+        Ok((a?, b?.value))
+    };
+    assert!(text(false).len() > 1 << 20);
+    let loaded = read_text(FILE.as_ref(), &text(false), read).unwrap();
+    assert_eq!(loaded.config, (vec![(3, 4); 40_000], 7));
+    assert_eq!(Vec::from_iter(loaded.fields), ["a", "a[].c", "a[].c.count", "a[].count", "b", "b.count"]);
+    let found = problems(&text(true), read);
+    let line = |nth: usize, line: usize| 2 + 4 * nth + line;
+    assert_eq!(found[0], format!("f.toml:{}:9: a[10000].count: 300 is too large: 0 to 255", line(10_000, 2)));
+    assert!(
+        found[1].starts_with(&format!("f.toml:{}:", line(20_000, 4))) && found[1].contains("not TOML"),
+        "{}",
+        found[1]
+    );
+    assert_eq!(found[2], format!("f.toml:{}:1: `count` is given twice: keep one of them", line(30_000, 3)));
+    let last = line(39_999, 4) + 1;
+    assert_eq!(found[3], format!("f.toml:{}:1: a[39999].c.count: missing: add count = 1", last - 1));
+    assert_eq!(found[4], format!("f.toml:{last}:1: a[39999].c.cuont: unknown field: did you mean `count`?"));
+    assert_eq!(found.len(), 5);
+}
+
+#[test]
+fn very_many_tables_that_are_no_toml_are_refused_in_one_walk() {
+    let text = "[[a]]\ncount :\n".repeat(100_000);
+    assert_eq!(problems(&text, |root| root.sections("a", strict)).len(), 100_000);
+}
+
+#[test]
+fn a_long_list_that_is_unknown_or_given_twice_is_refused() {
+    let list = "[[a]]\ncount = 3\n".repeat(70_000);
+    assert_eq!(problems(&list, |_| Ok(())), ["f.toml:1:1: a: unknown field: there are no fields here"]);
+    let twice = problems(&format!("a = []\n{list}"), |root| root.sections("a", strict));
+    assert_eq!(twice.len(), 1, "{twice:?}");
+    assert_eq!(
+        problems(&list, |root| root.required::<bool>("a")),
+        ["f.toml:1:1: a: this is a list: write true or false, without quotes"]
+    );
+}
+
+#[test]
 fn problems_of_another_file_stand_behind_those_of_the_file_that_names_it() {
     let other = read_text("other.toml".as_ref(), "b = 1", |_| Ok(())).unwrap_err();
     let problems = problems("c = 1", |root| -> Result<(), Reported> { Err(root.refuse_all(other)) });

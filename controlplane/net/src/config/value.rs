@@ -4,9 +4,11 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use toml::de::{DeTable, DeValue};
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::known::Known;
+use super::long_list::LongList;
 use super::path::FieldPath;
 use super::report::{Report, Reported};
 use super::section::Section;
@@ -16,11 +18,21 @@ use super::{Place, suggest};
 pub struct Value<'d> {
     report: &'d Report<'d>,
     place: Place,
-    /// `None` stands for a table that the file leaves out.
-    value: Option<&'d DeValue<'d>>,
+    content: Content<'d>,
     concealed: bool,
     /// The field's place in the tree of all fields ever asked for.
     known_at: Known,
+}
+
+/// What a value is made of.
+#[derive(Clone, Copy)]
+pub(super) enum Content<'d> {
+    /// A table that the file leaves out.
+    Absent,
+    /// A value of the tree, whose positions count from this offset of the text.
+    Tree(&'d DeValue<'d>, usize),
+    /// A list whose items are not in the tree.
+    Long(&'d LongList<'d>),
 }
 
 /// What a configuration value can be read as.
@@ -50,7 +62,7 @@ impl<'d> Value<'d> {
     /// # Errors
     /// It is not text.
     pub fn text(&self) -> Result<&'d str, Reported> {
-        match self.value {
+        match self.tree() {
             Some(DeValue::String(text)) => Ok(text),
             _ => Err(self.not("text in quotes")),
         }
@@ -64,7 +76,7 @@ impl<'d> Value<'d> {
     where
         T: TryFrom<i128> + Into<i128> + Copy,
     {
-        let Some(DeValue::Integer(digits)) = self.value else { return Err(self.not("a whole number")) };
+        let Some(DeValue::Integer(digits)) = self.tree() else { return Err(self.not("a whole number")) };
         let (least, most): (i128, i128) = ((*range.start()).into(), (*range.end()).into());
         let in_range = |number: &i128| (least..=most).contains(number);
         let number = i128::from_str_radix(digits.as_str(), digits.radix());
@@ -78,7 +90,7 @@ impl<'d> Value<'d> {
 
     /// Whether the value is a number, whole or not.
     pub fn is_number(&self) -> bool {
-        matches!(self.value, Some(DeValue::Integer(_) | DeValue::Float(_)))
+        matches!(self.tree(), Some(DeValue::Integer(_) | DeValue::Float(_)))
     }
 
     /// The value as a number, whole or not, within `range`.
@@ -86,7 +98,7 @@ impl<'d> Value<'d> {
     /// # Errors
     /// It is no number, or it is outside `range`.
     pub fn decimal(&self, range: RangeInclusive<f64>) -> Result<f64, Reported> {
-        let digits = match self.value {
+        let digits = match self.tree() {
             Some(DeValue::Float(float)) => float.as_str(),
             Some(DeValue::Integer(integer)) if integer.radix() == 10 => integer.as_str(),
             _ => return Err(self.not("a number")),
@@ -102,7 +114,7 @@ impl<'d> Value<'d> {
     /// # Errors
     /// It is neither.
     pub fn boolean(&self) -> Result<bool, Reported> {
-        match self.value {
+        match self.tree() {
             Some(&DeValue::Boolean(boolean)) => Ok(boolean),
             _ => Err(self.not("true or false, without quotes")),
         }
@@ -113,7 +125,7 @@ impl<'d> Value<'d> {
     /// # Errors
     /// It is neither text nor an instant.
     pub(super) fn instant(&self) -> Result<String, Reported> {
-        match self.value {
+        match self.tree() {
             Some(DeValue::Datetime(datetime)) => Ok(datetime.to_string()),
             Some(DeValue::String(text)) => Ok(text.to_string()),
             _ => Err(self.not(r#"a time, like "2026-01-01T00:00:00Z""#)),
@@ -150,7 +162,8 @@ impl<'d> Value<'d> {
     /// # Errors
     /// It is no table, a field is unknown, or `read` gave up.
     pub fn section<T>(&self, read: impl FnOnce(&mut Section<'d>) -> Result<T, Reported>) -> Result<T, Reported> {
-        let mut section = Section::new(self.report, self.place.clone(), self.table()?, self.known_at);
+        let (table, base) = self.table()?;
+        let mut section = Section::new(self.report, self.place.clone(), table, base, self.known_at);
         if self.concealed {
             section.conceal();
         }
@@ -161,18 +174,34 @@ impl<'d> Value<'d> {
     ///
     /// # Errors
     /// It is no list, or an item was refused.
-    pub fn items<T>(&self, mut read: impl FnMut(&Value<'d>) -> Result<T, Reported>) -> Result<Vec<T>, Reported> {
-        let Some(DeValue::Array(items)) = self.value else { return Err(self.not_even("a list in brackets: [ … ]")) };
-        let (path, known_at) = (Rc::new(self.place.field.clone()), self.report.knows_items(self.known_at));
-        let (mut taken, mut outcome) = (Vec::with_capacity(items.len()), Ok(()));
-        for (index, item) in items.iter().enumerate() {
-            let place = Place { field: FieldPath::item(&path, index), offset: item.span().start };
-            match read(&Value::new(self.report, place, item.get_ref(), self.concealed, known_at)) {
-                Ok(item) => taken.push(item),
-                Err(reported) => outcome = Err(reported),
+    pub fn items<T>(&self, read: impl FnMut(&Value<'_>) -> Result<T, Reported>) -> Result<Vec<T>, Reported> {
+        let mut items = Items {
+            report: self.report,
+            path: Rc::new(self.place.field.clone()),
+            known_at: self.report.knows_items(self.known_at),
+            concealed: self.concealed,
+            read,
+            index: 0,
+            taken: Vec::new(),
+            outcome: Ok(()),
+        };
+        match self.content {
+            Content::Tree(DeValue::Array(list), base) => items.read_all(list, base),
+            Content::Long(list) => {
+                for table in &list.tables {
+                    match self.report.part(table.clone()) {
+                        Ok(part) => {
+                            if let Some(DeValue::Array(list)) = part.get(list.name).map(Spanned::get_ref) {
+                                items.read_all(list, table.start);
+                            }
+                        }
+                        Err(reported) => items.refuse(reported),
+                    }
+                }
             }
+            _ => return Err(self.not_even("a list in brackets: [ … ]")),
         }
-        outcome.map(|()| taken)
+        items.outcome.map(|()| items.taken)
     }
 
     /// Where the value stands.
@@ -200,23 +229,31 @@ impl<'d> Value<'d> {
     pub(super) fn new(
         report: &'d Report<'d>,
         place: Place,
-        value: &'d DeValue<'d>,
+        content: Content<'d>,
         concealed: bool,
         known_at: Known,
     ) -> Self {
-        Self { report, place, value: Some(value), concealed, known_at }
+        Self { report, place, content, concealed, known_at }
     }
 
     /// A table that the file leaves out; `place` is where it would stand.
     pub(super) fn absent(report: &'d Report<'d>, place: Place, known_at: Known) -> Self {
-        Self { report, place, value: None, concealed: false, known_at }
+        Self { report, place, content: Content::Absent, concealed: false, known_at }
     }
 
-    fn table(&self) -> Result<Option<&'d DeTable<'d>>, Reported> {
-        match self.value {
-            None => Ok(None),
-            Some(DeValue::Table(table)) => Ok(Some(table)),
-            Some(_) => Err(self.not_even("a table of fields")),
+    fn tree(&self) -> Option<&'d DeValue<'d>> {
+        match self.content {
+            Content::Tree(value, _) => Some(value),
+            Content::Absent | Content::Long(_) => None,
+        }
+    }
+
+    /// The table, and the offset that positions in it count from.
+    fn table(&self) -> Result<(Option<&'d DeTable<'d>>, usize), Reported> {
+        match self.content {
+            Content::Absent => Ok((None, 0)),
+            Content::Tree(DeValue::Table(table), base) => Ok((Some(table), base)),
+            Content::Tree(..) | Content::Long(_) => Err(self.not_even("a table of fields")),
         }
     }
 
@@ -230,20 +267,21 @@ impl<'d> Value<'d> {
     }
 
     fn kind(&self) -> &'static str {
-        match self.value {
+        match self.tree() {
             Some(DeValue::String(_)) => "text",
             Some(DeValue::Integer(_)) => "a whole number",
             Some(DeValue::Float(_)) => "a decimal number",
             Some(DeValue::Boolean(_)) => "a yes or no",
             Some(DeValue::Datetime(_)) => "a time",
             Some(DeValue::Array(_)) => "a list",
+            None if matches!(self.content, Content::Long(_)) => "a list",
             Some(DeValue::Table(_)) | None => "a table",
         }
     }
 
     /// The value as the operator wrote it, if it is short and may be shown.
     fn shown(&self) -> Option<String> {
-        match self.value? {
+        match self.tree()? {
             _ if self.concealed => None,
             DeValue::String(text) if text.chars().count() <= LONGEST_SHOWN => Some(format!("{text:?}")),
             DeValue::Integer(integer) => Some(integer.to_string()),
@@ -252,6 +290,39 @@ impl<'d> Value<'d> {
             DeValue::Datetime(datetime) => Some(datetime.to_string()),
             DeValue::String(_) | DeValue::Array(_) | DeValue::Table(_) => None,
         }
+    }
+}
+
+/// The items of a list, while they are being read.
+struct Items<'d, T, R> {
+    report: &'d Report<'d>,
+    path: Rc<FieldPath>,
+    known_at: Known,
+    concealed: bool,
+    read: R,
+    index: usize,
+    taken: Vec<T>,
+    outcome: Result<(), Reported>,
+}
+
+impl<T, R: FnMut(&Value<'_>) -> Result<T, Reported>> Items<'_, T, R> {
+    fn read_all(&mut self, items: &DeArray<'_>, base: usize) {
+        self.taken.reserve(items.len());
+        for item in items {
+            let place = Place { field: FieldPath::item(&self.path, self.index), offset: base + item.span().start };
+            let content = Content::Tree(item.get_ref(), base);
+            match (self.read)(&Value::new(self.report, place, content, self.concealed, self.known_at)) {
+                Ok(item) => self.taken.push(item),
+                Err(reported) => self.outcome = Err(reported),
+            }
+            self.index += 1;
+        }
+    }
+
+    /// Leaves out an item that could not even be parsed.
+    fn refuse(&mut self, reported: Reported) {
+        self.outcome = Err(reported);
+        self.index += 1;
     }
 }
 
