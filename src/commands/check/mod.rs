@@ -16,8 +16,8 @@ use host::Finding;
 
 /// Check a configuration, or this machine, without starting anything
 ///
-/// Reports every problem at once: of a configuration with line, column and what to do; of the machine with the command
-/// that fixes it. A warning does not make the check fail.
+/// Reports every problem at once: of a configuration, and of the list of peers that it names, with line, column and what to do; of
+/// the machine with the command that fixes it. A warning does not make the check fail.
 #[derive(Args)]
 #[command(after_long_help = "\
 Examples:
