@@ -12,7 +12,7 @@ export class Timelines {
     #clock;
     #peers = [];
     #wanted = PAGE;
-    #axis = { before: 60_000, after: 60_000 };
+    #axis = EMPTY_AXIS;
     #attempt = 0;
     #timer = null;
     #lists = "";
@@ -150,6 +150,9 @@ export class Timelines {
 /** An axis that has room for all keys of `peers`: milliseconds before and after now, rounded so that it seldom changes. */
 function fittingAxis(peers, now) {
     const spans = peers.flatMap(({ keys }) => CONTAINERS.map(({ field }) => spanOf(keys[field])).filter((span) => span !== null));
+    if (spans.length === 0) {
+        return EMPTY_AXIS;
+    }
     const reach = (distances) => Math.min(longest(distances), LONGEST_AXIS_MS);
     const after = roundUp(reach(spans.map(({ end }) => end - now)));
     // A long past would leave no room for what is to come.
@@ -284,6 +287,8 @@ const SETTLED_MS = 500;
 const TYPING_MS = 250;
 
 const [SECOND, MINUTE, HOUR, DAY] = [1_000, 60_000, 3_600_000, 86_400_000];
+/** What is shown where there are no keys. */
+const EMPTY_AXIS = { before: MINUTE, after: MINUTE };
 const AXIS_STEPS_MS = [
     ...[1, 2, 5, 10, 15, 30].map((count) => count * SECOND),
     ...[1, 2, 5, 10, 15, 30].map((count) => count * MINUTE),
