@@ -15,6 +15,12 @@ packages=(
     # the demo and the tests: namespaces, traffic, captures
     ethtool iperf3 iproute2 iputils-ping procps tcpdump tshark
 )
+# the tests of the dashboard, by a browser
+if grep -qsx 'ID=ubuntu' /etc/os-release; then
+    packages+=(chromium-browser chromium-chromedriver)
+else
+    packages+=(chromium chromium-driver)
+fi
 
 main() {
     local lint=false

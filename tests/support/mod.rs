@@ -41,6 +41,8 @@ pub(crate) struct Network {
 pub(crate) struct Setup {
     /// Polling threads of each filter; none is one.
     pub(crate) workers: usize,
+    /// Addresses at which the filters can be managed, in quotes, with commas between them.
+    pub(crate) listen: &'static str,
     /// Further sections, the same for both filters.
     pub(crate) sections: &'static str,
     /// Further fields of the peer.
@@ -229,7 +231,7 @@ socket = "{name}.sock"
 directory = "{name}-state"
 [api]
 socket = "{name}-api.sock"
-listen = []
+listen = [{listen}]
 [duplicates]
 packets_per_second = 100_000
 {sections}
@@ -239,6 +241,7 @@ prefixes = ["10.248.{number}.0/24", "fd00:248:{number}::/64", "10.249.{number}.0
 shared_secrets = [{{ secret = "0123456789abcdef0123456789abcdef", not_before = "2026-01-01T00:00:00Z" }}]
 {fields}
 "#,
+        listen = setup.listen,
         sections = setup.sections,
         fields = setup.peer,
     )
