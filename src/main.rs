@@ -15,7 +15,6 @@ mod output;
 mod packet_line;
 mod problems;
 #[cfg(any(feature = "dataplane", test))]
-#[cfg_attr(not(test), expect(dead_code, reason = "a running filter is not told to reload yet"))]
 mod reload;
 mod settings;
 mod verify;

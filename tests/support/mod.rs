@@ -11,7 +11,9 @@ pub(crate) mod host;
 #[path = "../../src/demo/lab/mod.rs"]
 pub(crate) mod lab;
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -43,6 +45,10 @@ pub(crate) struct Setup {
     pub(crate) workers: usize,
     /// Addresses at which the filters can be managed, in quotes, with commas between them.
     pub(crate) listen: &'static str,
+    /// What `[keys]` says; nothing is a threshold of three seconds.
+    pub(crate) keys: &'static str,
+    /// Whether the peers stand in a list of their own, with a secret in a file.
+    pub(crate) own_list: bool,
     /// Further sections, the same for both filters.
     pub(crate) sections: &'static str,
     /// Further fields of the peer.
@@ -65,6 +71,15 @@ impl Network {
         let sides = [Side::create('a').unwrap(), Side::create('b').unwrap()];
         let start = |side: &Side| {
             let name = filter_name(side.letter);
+            if setup.own_list {
+                let write = |file: &str, text: &str| {
+                    let path = directory.path().join(file);
+                    fs::write(&path, text).unwrap();
+                    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+                };
+                write("secret", SECRET);
+                write(&format!("{name}-peers.toml"), &peer_list(side.letter, 0));
+            }
             let program = side.filter.command(PROGRAM);
             Filter::start(program, directory.path(), &name, &config(&name, side.letter, setup), &patience).unwrap()
         };
@@ -157,6 +172,33 @@ impl Network {
         overheard
     }
 
+    /// Kills a filter, as a crash does.
+    pub(crate) fn kill_filter(&mut self, index: usize) {
+        self.filters[index].kill().unwrap();
+    }
+
+    /// Starts a filter anew that was killed, and puts its ports where they were.
+    pub(crate) fn restart_filter(&mut self, index: usize) {
+        let side = &self.sides[index];
+        let name = filter_name(side.letter);
+        let program = side.filter.command(PROGRAM);
+        self.filters[index] = Filter::restart(program, self.directory.path(), &name, &self.patience).unwrap();
+        self.internet.connect(side).unwrap();
+        let addresses = [["10.248.1.1/16", "fd00:248:1::1/32"], ["10.248.2.1/16", "fd00:248:2::1/32"]];
+        side.connect_host(&addresses[index]).unwrap();
+    }
+
+    /// Starts a filter that is to refuse. The process, and what it has printed so far.
+    pub(crate) fn try_to_start(&self, index: usize) -> (process::Child, impl Fn() -> String + use<>) {
+        let side = &self.sides[index];
+        let config = self.directory.path().join(format!("{}.toml", filter_name(side.letter)));
+        let log = self.directory.path().join("refused.log");
+        let output = fs::File::create(&log).unwrap();
+        let mut command = side.filter.command(PROGRAM);
+        command.args(["filter", "--config"]).arg(config).stdout(process::Stdio::null()).stderr(output);
+        (command.spawn().unwrap(), move || fs::read_to_string(&log).unwrap())
+    }
+
     /// Stops both filters, which must end in order, with all their packets accounted for.
     pub(crate) fn stop(self) {
         for filter in self.filters {
@@ -204,11 +246,17 @@ pub(crate) fn config(name: &str, letter: char, setup: Setup) -> String {
         _ => ("20-ff00:0:112", "1-ff00:0:111", 1, setup.inside_b, setup.outside_b),
     };
     let workers = setup.workers.max(1);
+    let keys = if setup.keys.is_empty() { "time_threshold = \"3s\"" } else { setup.keys };
+    let peers = if setup.own_list {
+        format!("[as_list]\nfile = \"{name}-peers.toml\"\n")
+    } else {
+        format!("{}{}", peer_of(peer, number, SHARED_SECRET), setup.peer)
+    };
     format!(
         r#"
 isd_as = "{own}"
 [keys]
-time_threshold = "3s"
+{keys}
 [[ports]]
 name = "inside"
 device = "net_tap0,iface={INSIDE}"
@@ -235,16 +283,38 @@ listen = [{listen}]
 [duplicates]
 packets_per_second = 100_000
 {sections}
-[[peers]]
-isd_as = "{peer}"
-prefixes = ["10.248.{number}.0/24", "fd00:248:{number}::/64", "10.249.{number}.0/24"]
-shared_secrets = [{{ secret = "0123456789abcdef0123456789abcdef", not_before = "2026-01-01T00:00:00Z" }}]
-{fields}
+{peers}
 "#,
         listen = setup.listen,
         sections = setup.sections,
-        fields = setup.peer,
     )
+}
+
+/// The list of filter A or B, in a file of its own: its peer, whose secret is in a file, and so many others.
+pub(crate) fn peer_list(letter: char, others: usize) -> String {
+    let (peer, number) = if letter == 'a' { ("20-ff00:0:112", 2) } else { ("1-ff00:0:111", 1) };
+    format!("{}{}", peer_of(peer, number, r#"file = "secret""#), other_peers(others))
+}
+
+/// Peers that nobody talks to.
+pub(crate) fn other_peers(count: usize) -> String {
+    let other = |number: usize| {
+        let secret = format!("secret = \"{number:032x}\"");
+        format!(
+            "[[peers]]\nisd_as = \"30-ff00:0:{number:x}\"\nprefixes = [\"10.30.{number}.0/24\"]\n{}",
+            secrets(&secret)
+        )
+    };
+    (1..=count).map(other).collect()
+}
+
+fn peer_of(peer: &str, number: u8, secret: &str) -> String {
+    let prefixes = format!(r#"["10.248.{number}.0/24", "fd00:248:{number}::/64", "10.249.{number}.0/24"]"#);
+    format!("[[peers]]\nisd_as = \"{peer}\"\nprefixes = {prefixes}\n{}", secrets(secret))
+}
+
+fn secrets(secret: &str) -> String {
+    format!("shared_secrets = [{{ {secret}, not_before = \"2026-01-01T00:00:00Z\" }}]\n")
 }
 
 /// Runs `photongate` with `arguments` to its end.
@@ -269,3 +339,6 @@ pub(crate) const LF_PORT: u16 = 49149;
 
 /// How late things may happen on a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(15);
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const SHARED_SECRET: &str = r#"secret = "0123456789abcdef0123456789abcdef""#;

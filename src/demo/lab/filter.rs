@@ -38,15 +38,24 @@ impl Filter {
     /// # Errors
     /// It does not start; what it printed is part of the error.
     pub(crate) fn start(
-        mut command: Command,
+        command: Command,
         directory: &Path,
         name: &str,
         config: &str,
         patience: &Patience,
     ) -> Result<Self> {
-        let (file, log) = (directory.join(format!("{name}.toml")), directory.join(format!("{name}.log")));
+        let file = directory.join(format!("{name}.toml"));
         fs::write(&file, config).with_context(|| file.display().to_string())?;
-        let output = File::create(&log).with_context(|| log.display().to_string())?;
+        Self::restart(command, directory, name, patience)
+    }
+
+    /// As [`Self::start`], with the file as it was left there.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub(crate) fn restart(mut command: Command, directory: &Path, name: &str, patience: &Patience) -> Result<Self> {
+        let (file, log) = (directory.join(format!("{name}.toml")), directory.join(format!("{name}.log")));
+        let output = File::options().append(true).create(true).open(&log).with_context(|| log.display().to_string())?;
         command.args(["filter", "--config"]).arg(&file);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         // DPDK puts its socket there unless it is root.
@@ -83,6 +92,16 @@ impl Filter {
         self.signal(Signal::SIGTERM)?;
         let status = patience.until("a filter to stop", STOP_TIMEOUT, || Ok(self.process.try_wait()?))?;
         Ok(Ended { status, output: self.output() })
+    }
+
+    /// Kills the filter, as a crash does.
+    ///
+    /// # Errors
+    /// It cannot be killed.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(fs::remove_dir_all(&self.run_directory)?)
     }
 
     fn output(&self) -> String {

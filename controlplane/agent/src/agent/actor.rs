@@ -21,7 +21,9 @@ use super::{AgentOptions, ApplyError, ApplyRequest, ListFile, NotRevoked, Reload
 use crate::api::{Changes, PrefetchOutcome, ReloadOutcome, RevokeOutcome};
 use crate::as_list::{ListedPeer, Source};
 use crate::keys::shared_secret::SharedSecretSource;
-use crate::keys::{Direction, Fetched, Fetcher, HeldKeys, KeyCache, KeyManager, KeyRequest, KeySource, Outcome};
+use crate::keys::{
+    Direction, FetchError, Fetched, Fetcher, HeldKeys, KeyCache, KeyManager, KeyRequest, KeySource, Outcome,
+};
 use crate::sealed::SealedStore;
 use crate::{Grace, Observer, Publisher};
 
@@ -176,9 +178,13 @@ impl Actor {
         let entries = {
             let mut state = self.shared.write();
             for fetch in state.keys.due_fetches(now, self.fetcher.free()) {
-                let source = state.listed(fetch.request.peer).and_then(|peer| source(self.local, self.times, peer));
-                if let Some(source) = source {
-                    self.fetcher.submit(fetch, source);
+                match state.listed(fetch.request.peer).and_then(|peer| source(self.local, self.times, peer)) {
+                    Some(source) => self.fetcher.submit(fetch, source),
+                    // Every fetch is answered, or the peer would wait for ever.
+                    None => {
+                        let error = FetchError::Unavailable("the list has no source of keys for it".to_owned());
+                        state.keys.on_fetched(fetch.id, Err(error), now);
+                    }
                 }
             }
             let mut changed = state.keys.changed(now);

@@ -1,7 +1,7 @@
 //! Management over HTTP: what can be asked and told, and in which form.
 //!
 //! Handlers are short: they take checked values, ask the [`Agent`] or tell it, and give back a [`model`] type. Which status a refusal has
-//! is decided in one place ([`refusals`]). Who may call is the server's business ([`photongate_net::http`]).
+//! is decided in one place (`refusals`). Who may call is the server's business ([`photongate_net::http`]).
 
 #![allow(unused_qualifications, reason = "the macros that describe routes repeat their types in other scopes")]
 
