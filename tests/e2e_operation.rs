@@ -64,9 +64,9 @@ fn no_valid_packet_is_lost_while_keys_rotate_lists_change_and_the_source_of_keys
                 epochs.extend(manager.peer().keys.outbound.map(|epoch| epoch.start));
             }
             if reloads % 10 == 0 {
-                managers.iter().for_each(|manager| manager.take_secret_away());
+                managers.iter().for_each(Manager::take_secret_away);
                 thread::sleep(Duration::from_millis(300));
-                managers.iter().for_each(|manager| manager.give_secret_back());
+                managers.iter().for_each(Manager::give_secret_back);
                 failures += 1;
             }
         }

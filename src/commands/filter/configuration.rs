@@ -58,7 +58,7 @@ impl Configuration for ConfigurationFile {
         let plan = plan.map_err(|needs_restart| ReloadRefused::NeedsRestart(needs_restart.fields))?;
         let reread = Reread {
             settings: plan.settings,
-            default_limit: new.limits.peer,
+            default_limit: plan.peer_limit.unwrap_or(self.running.limits.peer),
             fields: plan.fields,
             list_source: source(&new.as_list, &list),
             list,

@@ -98,6 +98,7 @@ impl Filter {
     ///
     /// # Errors
     /// It cannot be killed.
+    #[allow(dead_code, reason = "the demo is kinder than the tests")]
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.process.kill()?;
         self.process.wait()?;
