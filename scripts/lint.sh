@@ -24,3 +24,9 @@ else
 fi
 mapfile -d '' -t shell_scripts < <(git ls-files -z '*.sh' .ci/run)
 step shellcheck "${shell_scripts[@]}"
+if command -v promtool >/dev/null; then
+    step promtool check rules docs/operations/alerts.yml
+    step promtool test rules docs/operations/alerts.test.yml
+else
+    echo "lint: promtool is not installed (Debian: prometheus), so the alert rules are left out" >&2
+fi
