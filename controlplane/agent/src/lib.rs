@@ -14,6 +14,8 @@ mod dataplane;
 pub mod keys;
 mod metrics;
 pub mod sealed;
+#[cfg(test)]
+mod testing;
 mod time;
 mod traces;
 

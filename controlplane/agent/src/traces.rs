@@ -1,4 +1,9 @@
 //! Traces that the filter keeps until somebody fetches them.
+//!
+//! Each is a file that only the filter's user can read. There are never more than [`MOST_KEPT`], of [`MOST_BYTES`]
+//! each, and none outlives the filter: a start removes what an earlier run has left.
+
+mod request;
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -7,11 +12,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::fs::File;
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::api::{TraceInfo, TraceRequest, TraceState};
 use crate::{Observer, TraceEnd, TraceError};
@@ -20,18 +27,6 @@ use crate::{Observer, TraceEnd, TraceError};
 #[derive(Clone)]
 pub struct Traces {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    folder: PathBuf,
-    observer: Arc<dyn Observer>,
-    traces: Mutex<BTreeMap<u64, Trace>>,
-}
-
-struct Trace {
-    info: TraceInfo,
-    stop: Arc<AtomicBool>,
-    written: Arc<AtomicU64>,
 }
 
 /// Why something cannot be done with a trace.
@@ -53,12 +48,13 @@ pub enum TraceRefused {
     #[error("trace {0} failed: {1}")]
     Failed(u64, String),
     /// The folder cannot be written.
-    #[error("{0}")]
+    #[error("the folder of traces: {0}")]
     Storage(#[from] io::Error),
 }
 
 impl Traces {
-    /// Traces of what `observer` sees, kept in `folder`, which is made if need be. What an earlier run has left there is removed.
+    /// Traces of what `observer` sees, kept in `folder`, which is made if need be. What an earlier run has left there
+    /// is removed.
     ///
     /// # Errors
     /// The folder cannot be made or emptied.
@@ -70,12 +66,12 @@ impl Traces {
                 fs::remove_file(path)?;
             }
         }
-        Ok(Self { shared: Arc::new(Shared { folder, observer, traces: Mutex::default() }) })
+        Ok(Self { shared: Arc::new(Shared { folder, observer, desk: Mutex::default() }) })
     }
 
     /// All traces, in the order in which they were started.
     pub fn list(&self) -> Vec<TraceInfo> {
-        self.shared.traces().values().map(Trace::info).collect()
+        self.shared.desk().traces.values().map(Trace::info).collect()
     }
 
     /// One trace.
@@ -83,68 +79,65 @@ impl Traces {
     /// # Errors
     /// [`TraceRefused::Unknown`].
     pub fn one(&self, id: u64) -> Result<TraceInfo, TraceRefused> {
-        self.shared.traces().get(&id).map(Trace::info).ok_or(TraceRefused::Unknown(id))
+        self.shared.desk().trace(id).map(Trace::info)
     }
 
-    /// Starts a trace for `by`.
+    /// Starts a trace for `by`. Must be called within a runtime.
     ///
     /// # Errors
     /// [`TraceRefused`].
     pub fn start(&self, request: TraceRequest, by: &str) -> Result<TraceInfo, TraceRefused> {
-        let request = bounded(request)?;
-        let mut traces = self.shared.traces();
-        let running = traces.values().filter(|trace| trace.info.state == TraceState::Running).count();
-        if running >= MOST_RUNNING {
+        let request = request::checked(request)?;
+        let mut desk = self.shared.desk();
+        if desk.traces.values().filter(|trace| trace.is_running()).count() >= MOST_RUNNING {
             return Err(TraceRefused::TooMany);
         }
-        self.shared.make_room(&mut traces);
-        let id = traces.last_key_value().map_or(0, |(id, _)| *id) + 1;
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(self.shared.path(id))?;
-        let info = TraceInfo {
-            id,
-            request: request.clone(),
-            started_by: by.to_owned(),
-            started_at: Timestamp::now().to_string(),
-            state: TraceState::Running,
-            size_bytes: 0,
-            packets: None,
-            left_out: None,
-            error: None,
-        };
-        let (stop, written): (Arc<AtomicBool>, Arc<AtomicU64>) = Default::default();
-        let trace = Trace { info: info.clone(), stop: Arc::clone(&stop), written: Arc::clone(&written) };
-        traces.insert(id, trace);
-        let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || {
-            let mut output = Counted { output: BufWriter::new(file), written };
-            let ended = shared.observer.trace(&request, &mut output, &stop);
-            let flushed = output.flush();
-            shared.end(id, ended.and_then(|ended| flushed.map(|()| ended).map_err(TraceError::Write)));
+        self.shared.make_room(&mut desk);
+        // Numbers are not used again: who has one from before must not get somebody else's trace.
+        desk.last_id += 1;
+        let id = desk.last_id;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.shared.path(id))?;
+        let trace = Trace::new(id, request.clone(), by);
+        let info = trace.info();
+        let mut output =
+            Bounded { output: BufWriter::new(file), size: Arc::clone(&trace.size), stop: Arc::clone(&trace.stop) };
+        desk.traces.insert(id, trace);
+        let (shared, observer) = (Arc::clone(&self.shared), Arc::clone(&self.shared.observer));
+        let recording = spawn_blocking(move || {
+            let stop = Arc::clone(&output.stop);
+            let end = observer.trace(&request, &mut output, &stop)?;
+            output.flush()?;
+            Ok(end)
+        });
+        tokio::spawn(async move {
+            // What it panicked about is in the log.
+            let broken = |_| Err(TraceError::Write(io::Error::other("the trace has broken down")));
+            shared.end(id, recording.await.unwrap_or_else(broken));
         });
         Ok(info)
     }
 
-    /// Ends a trace, and waits until it has ended.
+    /// Ends a trace, and waits a while until it has ended.
     ///
     /// # Errors
     /// [`TraceRefused::Unknown`].
     pub async fn stop(&self, id: u64) -> Result<TraceInfo, TraceRefused> {
-        self.shared.traces().get(&id).ok_or(TraceRefused::Unknown(id))?.stop.store(true, Ordering::Relaxed);
-        let begun = Instant::now();
-        loop {
-            let info = self.one(id)?;
-            if info.state != TraceState::Running || begun.elapsed() > LONGEST_END {
-                return Ok(info);
-            }
-            sleep(Duration::from_millis(5)).await;
-        }
+        let mut ended = {
+            let desk = self.shared.desk();
+            let trace = desk.trace(id)?;
+            trace.stop.store(true, Ordering::Relaxed);
+            trace.ended.subscribe()
+        };
+        // Whichever comes first, how it stands then is the answer.
+        let _ = timeout(LONGEST_END, ended.wait_for(|ended| *ended)).await;
+        self.one(id)
     }
 
     /// The file of a trace that has ended, and its size in bytes.
     ///
     /// # Errors
     /// [`TraceRefused`].
-    pub async fn open(&self, id: u64) -> Result<(File, u64), TraceRefused> {
+    pub async fn file(&self, id: u64) -> Result<(File, u64), TraceRefused> {
         let info = self.one(id)?;
         match info.state {
             TraceState::Running => Err(TraceRefused::Running(id)),
@@ -165,77 +158,128 @@ impl Traces {
         if self.stop(id).await?.state == TraceState::Running {
             return Err(TraceRefused::Running(id));
         }
-        self.shared.remove(&mut self.shared.traces(), id);
+        self.shared.remove(&mut self.shared.desk(), id);
         Ok(())
     }
 
     /// Ends all traces, as when the filter stops.
     pub fn stop_all(&self) {
-        for trace in self.shared.traces().values() {
+        for trace in self.shared.desk().traces.values() {
             trace.stop.store(true, Ordering::Relaxed);
         }
     }
 }
 
+struct Shared {
+    folder: PathBuf,
+    observer: Arc<dyn Observer>,
+    desk: Mutex<Desk>,
+}
+
+#[derive(Default)]
+struct Desk {
+    traces: BTreeMap<u64, Trace>,
+    last_id: u64,
+}
+
+struct Trace {
+    info: TraceInfo,
+    stop: Arc<AtomicBool>,
+    /// Bytes written so far.
+    size: Arc<AtomicU64>,
+    ended: watch::Sender<bool>,
+}
+
 impl Shared {
-    fn traces(&self) -> MutexGuard<'_, BTreeMap<u64, Trace>> {
-        self.traces.lock().unwrap_or_else(PoisonError::into_inner)
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn path(&self, id: u64) -> PathBuf {
         self.folder.join(format!("trace-{id}.{EXTENSION}"))
     }
 
-    fn end(&self, id: u64, ended: Result<TraceEnd, TraceError>) {
-        let mut traces = self.traces();
-        let Some(trace) = traces.get_mut(&id) else { return };
-        match ended {
+    fn end(&self, id: u64, end: Result<TraceEnd, TraceError>) {
+        let mut desk = self.desk();
+        let Some(trace) = desk.traces.get_mut(&id) else { return };
+        match end {
             Ok(TraceEnd { packets, left_out }) => {
                 trace.info.state = TraceState::Finished;
                 (trace.info.packets, trace.info.left_out) = (Some(packets), Some(left_out));
             }
             Err(error) => {
+                tracing::warn!(trace = id, "a trace failed: {error}");
                 trace.info.state = TraceState::Failed;
                 trace.info.error = Some(error.to_string());
             }
         }
+        trace.ended.send_replace(true);
     }
 
-    /// Removes the oldest ended traces, so that one more can be kept.
-    fn make_room(&self, traces: &mut BTreeMap<u64, Trace>) {
-        let mut ended =
-            traces.values().filter(|trace| trace.info.state != TraceState::Running).map(|trace| trace.info.id);
-        let surplus = (traces.len() + 1).saturating_sub(MOST_KEPT);
-        let oldest: Vec<_> = ended.by_ref().take(surplus).collect();
-        for id in oldest {
-            self.remove(traces, id);
+    /// Removes the oldest traces that have ended, so that one more can be kept.
+    fn make_room(&self, desk: &mut Desk) {
+        let surplus = (desk.traces.len() + 1).saturating_sub(MOST_KEPT);
+        let ended = desk.traces.values().filter(|trace| !trace.is_running()).map(|trace| trace.info.id);
+        for id in ended.take(surplus).collect::<Vec<_>>() {
+            self.remove(desk, id);
         }
     }
 
-    fn remove(&self, traces: &mut BTreeMap<u64, Trace>, id: u64) {
-        traces.remove(&id);
-        if let Err(error) = fs::remove_file(self.path(id)) {
-            tracing::warn!("the file of trace {id} cannot be removed: {error}");
+    fn remove(&self, desk: &mut Desk, id: u64) {
+        if desk.traces.remove(&id).is_some()
+            && let Err(error) = fs::remove_file(self.path(id))
+        {
+            tracing::warn!(trace = id, "the file of a trace cannot be removed: {error}");
         }
+    }
+}
+
+impl Desk {
+    fn trace(&self, id: u64) -> Result<&Trace, TraceRefused> {
+        self.traces.get(&id).ok_or(TraceRefused::Unknown(id))
     }
 }
 
 impl Trace {
+    fn new(id: u64, request: TraceRequest, by: &str) -> Self {
+        let info = TraceInfo {
+            id,
+            request,
+            started_by: by.to_owned(),
+            started_at: Timestamp::now().to_string(),
+            state: TraceState::Running,
+            size_bytes: 0,
+            packets: None,
+            left_out: None,
+            error: None,
+        };
+        Self { info, stop: Arc::default(), size: Arc::default(), ended: watch::channel(false).0 }
+    }
+
     fn info(&self) -> TraceInfo {
-        TraceInfo { size_bytes: self.written.load(Ordering::Relaxed), ..self.info.clone() }
+        TraceInfo { size_bytes: self.size.load(Ordering::Relaxed), ..self.info.clone() }
+    }
+
+    fn is_running(&self) -> bool {
+        self.info.state == TraceState::Running
     }
 }
 
-/// A file, and how much was written to it.
-struct Counted<W: Write> {
+/// A file that ends the trace when it is full: packets are bounded by themselves, what is said about each of them is
+/// not.
+struct Bounded<W> {
     output: W,
-    written: Arc<AtomicU64>,
+    size: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
 }
 
-impl<W: Write> Write for Counted<W> {
+impl<W: Write> Write for Bounded<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.output.write(bytes)?;
-        self.written.fetch_add(count as u64, Ordering::Relaxed);
+        let before = self.size.fetch_add(count as u64, Ordering::Relaxed);
+        if before + count as u64 >= MOST_BYTES {
+            self.stop.store(true, Ordering::Relaxed);
+        }
         Ok(count)
     }
 
@@ -244,42 +288,19 @@ impl<W: Write> Write for Counted<W> {
     }
 }
 
-/// The request with its defaults, or what is wrong with it.
-fn bounded(request: TraceRequest) -> Result<TraceRequest, TraceRefused> {
-    let bytes = request.bytes.unwrap_or(MOST_BYTES);
-    let duration_ms = request.duration_ms.unwrap_or(USUAL_DURATION_MS);
-    if bytes > MOST_BYTES {
-        return Err(TraceRefused::Invalid(format!("bytes is {bytes}: at most {MOST_BYTES}")));
-    }
-    if duration_ms > LONGEST_DURATION_MS {
-        return Err(TraceRefused::Invalid(format!("duration_ms is {duration_ms}: at most {LONGEST_DURATION_MS}")));
-    }
-    if request.sample == 0 {
-        return Err(TraceRefused::Invalid("sample is 0: it must be 1 (every packet) or more".to_owned()));
-    }
-    if !(1..=LARGEST_SNAP_LEN).contains(&request.snap_len) {
-        let snap_len = request.snap_len;
-        return Err(TraceRefused::Invalid(format!("snap_len is {snap_len}: it must be from 1 to {LARGEST_SNAP_LEN}")));
-    }
-    let verdicts: Vec<_> = photongate_pipeline::Verdict::all().collect();
-    if let Some(word) = request.verdicts.iter().find(|word| !verdicts.iter().any(|verdict| verdict.name() == **word)) {
-        let names = "accepted, best_effort, control, outbound and dropped";
-        return Err(TraceRefused::Invalid(format!("there is no verdict {word:?}: there are {names}")));
-    }
-    let reasons = photongate_pipeline::DropReason::ALL;
-    if let Some(word) = request.reasons.iter().find(|word| !reasons.iter().any(|reason| reason.name() == **word)) {
-        return Err(TraceRefused::Invalid(format!("there is no reason {word:?} to drop a packet")));
-    }
-    Ok(TraceRequest { bytes: Some(bytes), duration_ms: Some(duration_ms), ..request })
-}
-
 const EXTENSION: &str = "pcapng";
+
+/// The packet path has four places, one of which is left to `photongate trace`.
 const MOST_RUNNING: usize = 3;
+
+/// Ended ones included.
 const MOST_KEPT: usize = 16;
+
+/// Of a trace, in its file.
 const MOST_BYTES: u64 = 64 << 20;
-const USUAL_DURATION_MS: u64 = 60_000;
-const LONGEST_DURATION_MS: u64 = 3_600_000;
-const LARGEST_SNAP_LEN: u32 = 9_728;
 
 /// A trace looks up every few milliseconds.
 const LONGEST_END: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,11 @@ impl MemoryDictionary {
         self.0.insert(entry.peer.key, entry);
     }
 
+    /// Takes the entry of `key` out, if there is one.
+    pub fn remove(&mut self, key: PeerKey) -> Option<Entry> {
+        self.0.remove(&key)
+    }
+
     /// The entry of `key`, if there is one.
     pub fn get(&self, key: PeerKey) -> Option<&Entry> {
         self.0.get(&key)
