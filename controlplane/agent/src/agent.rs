@@ -25,6 +25,7 @@ use photongate_pipeline::limits::LimitSettings;
 use photongate_wire::IsdAs;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
 
 use crate::api::{Changes, PrefetchOutcome, ReloadOutcome, RevokeOutcome};
 use crate::as_list::Format;
@@ -165,10 +166,9 @@ impl AgentTask {
 }
 
 /// A list to apply.
-#[derive(Debug)]
 pub struct ApplyRequest {
-    /// The document.
-    pub document: String,
+    /// The document, with its secrets.
+    pub document: Zeroizing<String>,
     /// What it is written in.
     pub format: Format,
     /// Who wants it.

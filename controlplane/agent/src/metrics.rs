@@ -1,7 +1,8 @@
 //! Everything that is counted, in the form that Prometheus reads.
 //!
-//! Numbers are read when they are asked for. Every family is described in `docs/operations/metrics.md`, which a test compares with
-//! this. Peers are many: those with most traffic and those in trouble have numbers of their own, the others one together.
+//! Numbers are read when they are asked for. Every family is described in `docs/operations/metrics.md`, which a test
+//! compares with this. Peers are many: those with most traffic and those in trouble have numbers of their own, the
+//! others one together.
 
 mod families;
 mod peers;
@@ -22,8 +23,8 @@ pub(crate) use peers::PeerNumbers;
 /// The media type of [`text`].
 pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Everything, with the instant at which the server's certificate expires, if it has one, in seconds since 1970. Takes a while if there
-/// are many peers.
+/// Everything, with the instant at which the server's certificate expires, if it has one, in seconds since 1970.
+/// Takes a while if there are many peers.
 pub(crate) fn text(agent: &Agent, certificate_expires: Option<u64>) -> String {
     let mut registry = Registry::default();
     agent.statistics().register(&mut registry);
@@ -121,7 +122,7 @@ fn skew(
     buckets: impl Iterator<Item = (Option<f64>, u64)>,
     sum_ms: f64,
 ) {
-    let buckets: Vec<_> = buckets.map(|(up_to_ms, count)| (up_to_ms.map_or(f64::MAX, ms), count)).collect();
+    let buckets: Vec<_> = buckets.map(|(up_to_ms, count)| (up_to_ms.map_or(f64::INFINITY, ms), count)).collect();
     if buckets.is_empty() {
         return;
     }
@@ -151,8 +152,9 @@ fn of_a_port(families: &mut Families, port: &Port) {
     counter("photongate_port_from_kernel_packets", "Packets of the kernel's that were sent", port.from_kernel);
 }
 
+/// Milliseconds in seconds, to the nanosecond: bounds must not get digits that they do not have.
 fn ms(milliseconds: f64) -> f64 {
-    milliseconds / 1e3
+    (milliseconds * 1e6).round() / 1e9
 }
 
 /// An instant as Prometheus writes it: in seconds since 1970.

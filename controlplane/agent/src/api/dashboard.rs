@@ -1,7 +1,7 @@
 //! The dashboard: one page and what it is made of, all of it inside the program.
 //!
-//! The page is plain HTML, CSS and ES modules, as they lie in `dashboard/`: nothing is built, nothing comes from another host.
-//! It holds no data of its own. It asks for a token and calls the same interface as everybody else.
+//! The page is plain HTML, CSS and ES modules, as they lie in `dashboard/`: nothing is built, nothing comes from
+//! another host. It holds no data of its own. It asks for a token and calls the same interface as everybody else.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,8 @@ impl Asset {
     fn answer(&self, request: &HeaderMap) -> Response {
         let headers = [
             (header::ETAG, self.etag.clone()),
-            // Browsers keep it and ask whether it has changed: after an update nobody looks at a page of old and new parts.
+            // Browsers keep it and ask whether it has changed: after an update nobody looks at a page of old and new
+            // parts.
             (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
             (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY)),
         ];
@@ -60,7 +61,8 @@ impl Asset {
         (headers, [content_type], self.body.clone()).into_response()
     }
 
-    /// Whether `If-None-Match` names this version (RFC 9110, section 13.1.2). Proxies that compress make its tag a weak one.
+    /// Whether `If-None-Match` names this version (RFC 9110, section 13.1.2). Proxies that compress make its tag a
+    /// weak one.
     fn is_held_by(&self, request: &HeaderMap) -> bool {
         let lists = request.get_all(header::IF_NONE_MATCH).iter();
         let mut tags = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);

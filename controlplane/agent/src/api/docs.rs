@@ -1,15 +1,17 @@
-//! The interface described for people: one page, made of the same document that programs read. No script, nothing from elsewhere.
+//! The interface described for people: one page, made of the same document that programs read. No script, nothing
+//! from elsewhere.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
 
-use axum::Router;
-use axum::routing::get;
+use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderValue, header};
 use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
 
-/// The page, made once.
-pub(super) fn page(document: &OpenApi) -> String {
+use super::openapi;
+
+fn page(document: &OpenApi) -> String {
     let document = serde_json::to_value(document).expect("the document is made of text");
     let mut page = String::from(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>photongate: HTTP interface</title>\
@@ -40,10 +42,24 @@ pub(super) fn page(document: &OpenApi) -> String {
     page
 }
 
+/// The description of the interface, for people.
+#[utoipa::path(
+    get, path = "/docs", tag = openapi::HEALTH, operation_id = "get_docs", security(()),
+    responses((status = 200, description = "A page.", body = String, content_type = "text/html")),
+)]
+pub(super) async fn docs() -> Response {
+    static PAGE: LazyLock<String> = LazyLock::new(|| page(&openapi::described()));
+    ([(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY))], Html(PAGE.as_str()))
+        .into_response()
+}
+
 /// How the page looks.
-pub(super) fn style<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"))];
-    Router::new().route("/docs/style.css", get(move || std::future::ready((content_type.clone(), STYLE))))
+#[utoipa::path(
+    get, path = "/docs/style.css", tag = openapi::HEALTH, operation_id = "get_docs_style", security(()),
+    responses((status = 200, description = "A style sheet.", body = String, content_type = "text/css")),
+)]
+pub(super) async fn docs_style() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"))], STYLE)
 }
 
 fn operation_section(page: &mut String, path: &str, method: &str, operation: &Value) {
@@ -167,6 +183,10 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// The page has a style sheet, and nothing else.
+const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 const STYLE: &str = "\
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif }
 body { max-width: 60rem; margin: 0 auto; padding: 1rem }
@@ -182,11 +202,10 @@ h3 { margin: .8rem 0 .2rem; font-size: 1rem }
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::described;
 
     #[test]
     fn every_route_and_every_form_is_on_the_page_and_nothing_comes_from_elsewhere() {
-        let document = described().into_openapi();
+        let document = openapi::described();
         let page = page(&document);
         for path in document.paths.paths.keys() {
             assert!(page.contains(&format!("<code>{path}</code>")), "{path}");

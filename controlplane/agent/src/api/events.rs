@@ -2,68 +2,61 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, stream};
 use http::StatusCode;
 use photongate_net::http::{Problem, Read, ReadRefusals};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::wrappers::WatchStream;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::model::Sample;
 use super::{Api, openapi};
 use crate::Agent;
 
-/// One sampler for all who look on.
+/// One sampler for all who look on. Who is slow misses samples, and delays nobody.
 #[derive(Clone)]
 pub(super) struct Events {
+    agent: Agent,
     /// The last sample as JSON.
     latest: watch::Sender<Arc<str>>,
-    streams: Arc<AtomicUsize>,
-    agent: Agent,
+    places: Arc<Semaphore>,
+    _sampler: Arc<AbortOnDropHandle<()>>,
 }
 
 impl Events {
     /// Samples once a second from now on, as long as somebody looks.
     pub(super) fn start(agent: Agent) -> Self {
         let (latest, _) = watch::channel(Arc::from(""));
-        let events = Self { latest: latest.clone(), streams: Arc::default(), agent: agent.clone() };
-        tokio::spawn(async move {
-            let mut second = interval(Duration::from_secs(1));
-            second.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                second.tick().await;
-                if latest.receiver_count() > 0 {
-                    latest.send_replace(json(&agent.sample()));
-                }
-            }
-        });
-        events
+        let sampler = tokio::spawn(sample_each_second(agent.clone(), latest.clone()));
+        let sampler = Arc::new(AbortOnDropHandle::new(sampler));
+        Self { agent, latest, places: Arc::new(Semaphore::new(MOST_STREAMS)), _sampler: sampler }
     }
 
     /// A stream of samples, the present one first; `None` if too many look on already.
     fn stream(&self) -> Option<impl Stream<Item = Arc<str>> + Send + use<>> {
-        let place = Place::take(&self.streams)?;
-        self.latest.send_replace(json(&self.agent.sample()));
-        let samples = WatchStream::new(self.latest.subscribe());
-        // The place is free again when the stream is dropped.
-        Some(samples.map(move |sample| {
-            let _ = &place;
-            sample
-        }))
+        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let later = WatchStream::from_changes(self.latest.subscribe());
+        let now = stream::iter([json(&self.agent.sample())]);
+        Some(holding(place, now.chain(later)))
     }
 }
 
-/// The numbers of the present, and then of each second, as events named `sample` whose data is a Sample.
+/// The numbers of the present, and then of each second.
+///
+/// Each is an event called `sample`, whose data is a `Sample`. Lines that begin with a colon keep the connection alive.
 #[utoipa::path(
-    get, path = "/api/v1/events", tag = openapi::FILTER,
+    get, path = "/api/v1/events", tag = openapi::FILTER, operation_id = "get_events",
     responses(
-        (status = 200, description = "Events as long as the caller listens.", content_type = "text/event-stream", body = Sample),
-        (status = 503, description = "Too many listen already.", content_type = "application/problem+json", body = Problem),
+        (
+            status = 200, description = "Events, for as long as the caller listens.",
+            body = Sample, content_type = "text/event-stream",
+        ),
+        (status = 503, response = openapi::TooManyListen),
         ReadRefusals,
     ),
 )]
@@ -79,21 +72,23 @@ pub(super) async fn events(
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
-/// One of the streams there may be.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(streams: &Arc<AtomicUsize>) -> Option<Self> {
-        let more = |count| (count < MOST_STREAMS).then_some(count + 1);
-        streams.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Self(Arc::clone(streams)))
+async fn sample_each_second(agent: Agent, latest: watch::Sender<Arc<str>>) {
+    let mut second = interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        second.tick().await;
+        if latest.receiver_count() > 0 {
+            latest.send_replace(json(&agent.sample()));
+        }
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+/// The stream, in whose place there is another when it is dropped.
+fn holding<T>(place: OwnedSemaphorePermit, stream: impl Stream<Item = T> + Send) -> impl Stream<Item = T> + Send {
+    stream.map(move |item| {
+        let _ = &place;
+        item
+    })
 }
 
 fn json(sample: &Sample) -> Arc<str> {
@@ -101,4 +96,4 @@ fn json(sample: &Sample) -> Arc<str> {
 }
 
 /// Streams that may be open at the same time.
-const MOST_STREAMS: usize = 64;
+pub(super) const MOST_STREAMS: usize = 64;

@@ -14,14 +14,14 @@ use serde::de::DeserializeOwned;
 /// The query string.
 pub(super) struct Query<T>(pub(super) T);
 
-/// The variable parts of the path.
-pub(super) struct Path<T>(pub(super) T);
-
 /// A JSON body.
 pub(super) struct Json<T>(pub(super) T);
 
 /// The peer that a path names.
 pub(super) struct PeerPath(pub(super) PeerKey);
+
+/// The number of the trace that a path names.
+pub(super) struct TracePath(pub(super) u64);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
@@ -29,15 +29,6 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let query = axum::extract::Query::<T>::try_from_uri(&parts.uri);
         query.map(|query| Self(query.0)).map_err(|error: QueryRejection| bad_request(error.body_text()))
-    }
-}
-
-impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
-        path.map(|path| Self(path.0)).map_err(|error: PathRejection| bad_request(error.body_text()))
     }
 }
 
@@ -66,9 +57,23 @@ impl<S: Send + Sync> FromRequestParts<S> for PeerPath {
             isd_as: String,
             drkey_protocol: String,
         }
-        let Path(Names { isd_as, drkey_protocol }) = Path::<Names>::from_request_parts(parts, state).await?;
+        let Names { isd_as, drkey_protocol } = path(parts, state).await?;
         peer(&isd_as, &drkey_protocol).map(Self)
     }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for TracePath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        path(parts, state).await.map(Self)
+    }
+}
+
+/// The variable parts of the path.
+async fn path<T: DeserializeOwned + Send>(parts: &mut Parts, state: &(impl Send + Sync)) -> Result<T, Problem> {
+    let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+    path.map(|path| path.0).map_err(|error: PathRejection| bad_request(error.body_text()))
 }
 
 /// The peer by these names, as in `1-ff00:0:110` and `3`.

@@ -4,40 +4,58 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use photongate_net::http::Read;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
+use super::model::Readiness;
 use super::{Api, openapi};
 
-/// Whether the filter is ready.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub(super) struct Readiness {
-    /// Whether every worker polls and every peer has a key.
-    pub ready: bool,
-    /// Why not, a sentence each. Only for callers that may read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub because: Vec<String>,
-}
-
 /// Answers as long as the process serves.
-#[utoipa::path(get, path = "/healthz", tag = openapi::HEALTH, security(()), responses((status = 200, body = String, content_type = "text/plain")))]
+#[utoipa::path(
+    get, path = "/healthz", tag = openapi::HEALTH, operation_id = "get_health", security(()),
+    responses((status = 200, description = "It serves.", body = String, content_type = "text/plain", example = "ok\n")),
+)]
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// Whether every worker polls and every peer has a key.
 #[utoipa::path(
-    get, path = "/readyz", tag = openapi::HEALTH,
+    get, path = "/readyz", tag = openapi::HEALTH, operation_id = "get_readiness",
     security((), ("token" = []), ("certificate" = [])),
     responses(
         (status = 200, description = "It is ready.", body = Readiness),
-        (status = 503, description = "It is not; callers that may read are told why.", body = Readiness),
+        (status = 503, description = "It is not. Callers that may read are told why.", body = Readiness),
     ),
 )]
 pub(super) async fn readyz(State(api): State<Api>, reader: Option<Read>) -> (StatusCode, Json<Readiness>) {
-    let because = api.agent.not_ready_because();
+    answer(api.agent.not_ready_because(), reader.is_some())
+}
+
+fn answer(because: Vec<String>, to_reader: bool) -> (StatusCode, Json<Readiness>) {
     let ready = because.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let because = if reader.is_some() { because } else { Vec::new() };
+    let because = if to_reader { because } else { Vec::new() };
     (status, Json(Readiness { ready, because }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_without_reasons_against_it_is_ready() {
+        let (status, Json(readiness)) = answer(Vec::new(), false);
+        assert_eq!((status, readiness), (StatusCode::OK, Readiness { ready: true, because: Vec::new() }));
+    }
+
+    #[test]
+    fn only_who_may_read_is_told_why_it_is_not_ready() {
+        let because = vec!["worker 0 does not poll".to_owned()];
+        let (status, Json(told)) = answer(because.clone(), true);
+        assert_eq!(
+            (status, told),
+            (StatusCode::SERVICE_UNAVAILABLE, Readiness { ready: false, because: because.clone() })
+        );
+        let (status, Json(told)) = answer(because, false);
+        assert_eq!((status, told), (StatusCode::SERVICE_UNAVAILABLE, Readiness { ready: false, because: Vec::new() }));
+    }
 }

@@ -9,10 +9,18 @@ use super::extract::{PeerPath, bad_request};
 use super::model::{PrefetchOutcome, RevokeOutcome, RevokeRequest};
 use super::{Api, openapi, refusals};
 
-/// Fetches a peer's next keys now, if they are not there yet.
+/// Fetches a peer's next keys ahead of time.
+///
+/// Keys that are held already are not fetched again; what failed before is tried at once.
 #[utoipa::path(
-    post, path = "/api/v1/peers/{isd_as}/{drkey_protocol}/prefetch", tag = openapi::PEERS, params(openapi::PeerParameters),
-    responses((status = 200, body = PrefetchOutcome), (status = 404, response = openapi::NotFound), ChangeRefusals),
+    post, path = "/api/v1/peers/{isd_as}/{drkey_protocol}/prefetch",
+    tag = openapi::PEERS, operation_id = "prefetch_keys",
+    params(openapi::PeerParameters),
+    responses(
+        (status = 200, description = "The keys held now, and what is wrong with them.", body = PrefetchOutcome),
+        (status = 404, response = openapi::NotFound),
+        ChangeRefusals,
+    ),
 )]
 pub(super) async fn prefetch(
     State(api): State<Api>,
@@ -23,11 +31,20 @@ pub(super) async fn prefetch(
     api.audit.change(&caller, "keys.prefetch", openapi::peer_name(peer), prefetch).await.map(Json)
 }
 
-/// Takes a peer's keys out of use. When this answers, no worker holds them; new ones are fetched at once.
+/// Takes a peer's keys out of use.
+///
+/// When this answers, no worker holds them, and they are refused if their source offers them again. Others are
+/// fetched at once.
 #[utoipa::path(
-    post, path = "/api/v1/peers/{isd_as}/{drkey_protocol}/revoke", tag = openapi::PEERS, params(openapi::PeerParameters),
-    request_body(content = RevokeRequest, description = "Without a body, the keys of both directions."),
-    responses((status = 200, body = RevokeOutcome), (status = 404, response = openapi::NotFound), ChangeRefusals),
+    post, path = "/api/v1/peers/{isd_as}/{drkey_protocol}/revoke",
+    tag = openapi::PEERS, operation_id = "revoke_keys",
+    params(openapi::PeerParameters),
+    request_body(content = Option<RevokeRequest>, description = "Without a body, the keys of both directions."),
+    responses(
+        (status = 200, description = "What was revoked, and the keys in force now.", body = RevokeOutcome),
+        (status = 404, response = openapi::NotFound),
+        ChangeRefusals,
+    ),
 )]
 pub(super) async fn revoke(
     State(api): State<Api>,

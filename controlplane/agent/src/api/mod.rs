@@ -1,7 +1,8 @@
 //! Management over HTTP: what can be asked and told, and in which form.
 //!
-//! Handlers are short: they take checked values, ask the [`Agent`] or tell it, and give back a [`model`] type. Which status a refusal has
-//! is decided in one place (`refusals`). Who may call is the server's business ([`photongate_net::http`]).
+//! Handlers are short: they take checked values, ask the [`Agent`] or tell it, and give back a [`model`] type. Which
+//! status a refusal has is decided in one place (`refusals`). Who may call is the server's business
+//! ([`photongate_net::http`]).
 
 #![allow(unused_qualifications, reason = "the macros that describe routes repeat their types in other scopes")]
 
@@ -25,6 +26,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use http::StatusCode;
 use photongate_net::http::{Audit, Problem, body_limit};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -60,7 +62,8 @@ pub trait Log: Send + Sync + 'static {
 pub type CertificateExpiry = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
 
 impl Api {
-    /// The management of `agent`. Must be called within a runtime: it samples the counters once a second while anybody looks.
+    /// The management of `agent`. Must be called within a runtime: it samples the counters once a second while
+    /// anybody looks.
     pub fn new(agent: Agent, audit: Audit, log: Arc<dyn Log>, traces: Traces, certificate: CertificateExpiry) -> Self {
         let events = Events::start(agent.clone());
         Self { agent, audit, log, traces, events, certificate }
@@ -68,11 +71,9 @@ impl Api {
 
     /// All routes, those for people included.
     pub fn router(self) -> Router {
-        let (router, document) = described().split_for_parts();
-        let not_found = || async { Problem::of_status(http::StatusCode::NOT_FOUND) };
-        let not_allowed = || async { Problem::of_status(http::StatusCode::METHOD_NOT_ALLOWED) };
-        router
-            .merge(openapi::routes(document))
+        let not_found = || async { Problem::of_status(StatusCode::NOT_FOUND) };
+        let not_allowed = || async { Problem::of_status(StatusCode::METHOD_NOT_ALLOWED) };
+        Router::from(routes())
             .merge(dashboard::routes())
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
@@ -82,14 +83,17 @@ impl Api {
     }
 }
 
-/// Every route of the interface, with its description.
-fn described() -> OpenApiRouter<Api> {
+/// Every route of the interface, with its description. The dashboard's files are no part of the interface.
+fn routes() -> OpenApiRouter<Api> {
     // Lists are longer than anything else that is sent.
     let large = OpenApiRouter::new()
         .routes(routes!(as_list::show, as_list::replace))
         .routes(routes!(as_list::check))
         .layer(body_limit(as_list::LARGEST_LIST));
     openapi::router()
+        .routes(routes!(openapi::document))
+        .routes(routes!(docs::docs))
+        .routes(routes!(docs::docs_style))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
@@ -110,3 +114,6 @@ fn described() -> OpenApiRouter<Api> {
         .routes(routes!(traces::download))
         .routes(routes!(events::events))
 }
+
+#[cfg(test)]
+mod tests;

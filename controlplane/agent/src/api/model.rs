@@ -1,4 +1,5 @@
-//! What travels over HTTP, as JSON. Times are RFC 3339 in UTC; numbers bear their unit in their names; key bytes never occur.
+//! What travels over HTTP, as JSON. Times are RFC 3339 in UTC; numbers bear their unit in their names; key bytes
+//! never occur.
 
 mod as_list;
 mod events;
@@ -14,6 +15,6 @@ pub use events::{DegradedPeer, Sample};
 pub use keys::{PrefetchOutcome, RevokeOutcome, RevokeRequest, RevokedKey};
 pub use peers::{Degraded, KeyEpoch, Peer, PeerKeys, PeersPage};
 pub use reload::{LogLevel, LogSettings, ReloadOutcome};
-pub use status::{PeerSummary, Status};
+pub use status::{PeerSummary, Readiness, Status};
 pub use traces::{TraceInfo, TraceRequest, TraceState};
 pub use traffic::{Count, Port, SkewBucket, Traffic, Worker};

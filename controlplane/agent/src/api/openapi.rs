@@ -1,17 +1,17 @@
-//! The description of the interface: OpenAPI 3.1, and a page for people.
+//! The description of the interface, in OpenAPI 3.1. [`docs`](super::docs) shows it to people.
 
-use std::sync::Arc;
+use std::sync::LazyLock;
 
-use axum::Router;
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
-use photongate_net::http::{FieldProblem, Problem, Security};
+use photongate_net::http::{FieldProblem, Problem, ReadRefusals, Security};
 use photongate_pipeline::PeerKey;
-use utoipa::{IntoParams, OpenApi, ToResponse};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::{self, Content, Header, OpenApi, Ref, RefOr, ResponseBuilder, SecurityRequirement};
+use utoipa::{IntoParams, IntoResponses, OpenApi as _, PartialSchema, ToResponse};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{Api, docs};
+use super::Api;
 
 pub(super) const HEALTH: &str = "health";
 pub(super) const FILTER: &str = "filter";
@@ -19,16 +19,20 @@ pub(super) const PEERS: &str = "peers and keys";
 pub(super) const AS_LIST: &str = "AS list";
 pub(super) const TRACES: &str = "traces";
 
-#[derive(OpenApi)]
+#[derive(utoipa::OpenApi)]
 #[openapi(
     info(
         title = "photongate filter",
-        description = "Management of a running filter. Errors are problem documents (RFC 9457). Times are RFC 3339 in UTC.",
+        description = "Management of a running filter. \
+            Errors are problem documents (RFC 9457). Times are RFC 3339 in UTC.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     components(
         schemas(Problem, FieldProblem),
-        responses(NotFound, Conflict, Invalid, UnsupportedMediaType, TooLarge),
+        responses(
+            NotFound, TooSlow, TooLarge, Conflict, NeedsRestart, NotReplaceable, OtherGeneration, UnsupportedMediaType,
+            Invalid, GenerationMissing, Stopping, TooManyListen,
+        ),
     ),
     tags(
         (name = HEALTH, description = "For whoever starts and watches the filter."),
@@ -42,36 +46,32 @@ pub(super) const TRACES: &str = "traces";
 )]
 struct Document;
 
-/// What was named is not there.
-#[derive(ToResponse)]
-#[response(description = "What was named is not there.", content_type = "application/problem+json")]
-pub(super) struct NotFound(#[allow(dead_code, reason = "describes the body")] Problem);
+/// Declares refusals that several routes, or only one, may answer with.
+macro_rules! refusals {
+    ($($name:ident $description:literal,)*) => {
+        $(
+            #[doc = $description]
+            #[derive(ToResponse)]
+            #[response(description = $description, content_type = "application/problem+json")]
+            pub(super) struct $name(#[allow(dead_code, reason = "describes the body")] Problem);
+        )*
+    };
+}
 
-/// It is not in a state for this.
-#[derive(ToResponse)]
-#[response(
-    description = "It cannot be done as things stand; the detail says why.",
-    content_type = "application/problem+json"
-)]
-pub(super) struct Conflict(#[allow(dead_code, reason = "describes the body")] Problem);
-
-/// The document has mistakes.
-#[derive(ToResponse)]
-#[response(
-    description = "The document has mistakes, all of which are named. Nothing was changed.",
-    content_type = "application/problem+json"
-)]
-pub(super) struct Invalid(#[allow(dead_code, reason = "describes the body")] Problem);
-
-/// The body is in a form that is not read.
-#[derive(ToResponse)]
-#[response(description = "The body is in a form that is not read here.", content_type = "application/problem+json")]
-pub(super) struct UnsupportedMediaType(#[allow(dead_code, reason = "describes the body")] Problem);
-
-/// The body is too large.
-#[derive(ToResponse)]
-#[response(description = "The body of the request is too large.", content_type = "application/problem+json")]
-pub(super) struct TooLarge(#[allow(dead_code, reason = "describes the body")] Problem);
+refusals! {
+    NotFound "What was named is not there.",
+    TooSlow "The body of the request came too slowly.",
+    TooLarge "The body of the request is too large.",
+    Conflict "It cannot be done as things stand; the detail says why.",
+    NeedsRestart "A restart is needed; the fields are named. Nothing was changed.",
+    NotReplaceable "The list in force stands in the configuration, and cannot be replaced here.",
+    OtherGeneration "Another generation is in force than `If-Match` names.",
+    UnsupportedMediaType "The body is in a form that is not read here.",
+    Invalid "The document has mistakes, all of which are named. Nothing was changed.",
+    GenerationMissing "`If-Match` is missing.",
+    Stopping "The filter is stopping.",
+    TooManyListen "Too many listen already.",
+}
 
 /// A peer in a path.
 #[derive(IntoParams)]
@@ -104,20 +104,56 @@ pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(Document::openapi())
 }
 
-/// `/openapi.json`, and `/docs` for people.
-pub(super) fn routes(mut document: utoipa::openapi::OpenApi) -> Router<Api> {
+/// This description, as OpenAPI 3.1.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = HEALTH, operation_id = "get_openapi", security(()),
+    responses((status = 200, description = "The description.", body = serde_json::Value)),
+)]
+pub(super) async fn document() -> Response {
+    static JSON: LazyLock<String> = LazyLock::new(|| described().to_json().expect("the document is made of text"));
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], JSON.as_str()).into_response()
+}
+
+/// The whole description: of every route, with what the server in front of them may answer.
+pub(super) fn described() -> OpenApi {
+    let mut document = super::routes().into_openapi();
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
-    let json: Arc<str> = document.to_json().expect("the document is made of text").into();
-    let page: Arc<str> = docs::page(&document).into();
-    let answer_json = move || {
-        let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-        let answer: Response = (content_type, json.to_string()).into_response();
-        std::future::ready(answer)
-    };
-    Router::new()
-        .route("/openapi.json", get(answer_json))
-        .route("/docs", get(move || std::future::ready(Html(page.to_string()))))
-        .merge(docs::style())
+    for item in document.paths.paths.values_mut() {
+        let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        methods.into_iter().flatten().for_each(add_what_any_request_may_get);
+    }
+    document
+}
+
+/// Adds the answers of the server to requests that no route sees, and the headers that go with some refusals.
+fn add_what_any_request_may_get(operation: &mut Operation) {
+    let mut refusals = ReadRefusals::responses();
+    // Who needs not show who they are needs no role.
+    if operation.security.as_ref().is_some_and(|security| security.contains(&SecurityRequirement::default())) {
+        refusals.remove("403");
+    }
+    let responses = &mut operation.responses.responses;
+    for (status, refusal) in refusals {
+        responses.entry(status).or_insert(refusal);
+    }
+    let misdirected =
+        "Without TLS, the header `Host` must name this machine: a page of another site may have led here.";
+    responses.entry("421".to_owned()).or_insert_with(|| RefOr::T(problem(misdirected)));
+    for (status, name, description) in [
+        ("401", "WWW-Authenticate", "How to show who one is."),
+        ("429", "Retry-After", "When to ask again, in seconds."),
+    ] {
+        if let Some(RefOr::T(refusal)) = responses.get_mut(status) {
+            let mut header = Header::new(String::schema());
+            header.description = Some(description.to_owned());
+            refusal.headers.insert(name.to_owned(), header.into());
+        }
+    }
+}
+
+fn problem(description: &str) -> openapi::Response {
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    ResponseBuilder::new().description(description).content("application/problem+json", content).build()
 }
 
 /// A peer as the audit log names it.

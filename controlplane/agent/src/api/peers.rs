@@ -6,7 +6,7 @@ use photongate_net::http::{Problem, Read, ReadRefusals};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::extract::{self, PeerPath, bad_request, peer as parse_peer};
+use super::extract::{PeerPath, Query, bad_request, peer as parse_peer};
 use super::model::{Peer, PeersPage};
 use super::{Api, openapi, refusals};
 use crate::agent::PeersQuery;
@@ -14,34 +14,44 @@ use crate::agent::PeersQuery;
 /// Which peers are asked for.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// Only peers behind this one: `next` of the page before.
     #[param(example = "1-ff00:0:110,3", pattern = r"^[0-9]{1,5}-[0-9a-f:]{1,14},[0-9]{1,5}$")]
     after: Option<String>,
     /// At most so many.
-    #[param(minimum = 1, maximum = 1000, default = 100)]
+    #[param(minimum = 1, maximum = 1000, default = 100, example = 20)]
     limit: Option<usize>,
     /// Only degraded peers.
+    #[param(example = true)]
     degraded: Option<bool>,
-    /// Only peers whose ISD-AS, name or prefixes contain this text.
-    #[param(max_length = 64)]
+    /// Only peers whose ISD-AS, name or prefixes contain this text, in whichever case.
+    #[param(max_length = 64, example = "zurich")]
     search: Option<String>,
 }
 
 /// Some peers, in the order of ISD-AS and DRKey protocol.
-#[utoipa::path(get, path = "/api/v1/peers", tag = openapi::PEERS, params(Wanted), responses((status = 200, body = PeersPage), ReadRefusals))]
+#[utoipa::path(
+    get, path = "/api/v1/peers", tag = openapi::PEERS, operation_id = "list_peers", params(Wanted),
+    responses((status = 200, description = "A page of peers.", body = PeersPage), ReadRefusals),
+)]
 pub(super) async fn peers(
     State(api): State<Api>,
     _: Read,
-    extract::Query(wanted): extract::Query<Wanted>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<Json<PeersPage>, Problem> {
     Ok(Json(api.agent.peers(&wanted.checked()?)))
 }
 
 /// One peer.
 #[utoipa::path(
-    get, path = "/api/v1/peers/{isd_as}/{drkey_protocol}", tag = openapi::PEERS, params(openapi::PeerParameters),
-    responses((status = 200, body = Peer), (status = 404, response = openapi::NotFound), ReadRefusals),
+    get, path = "/api/v1/peers/{isd_as}/{drkey_protocol}", tag = openapi::PEERS, operation_id = "get_peer",
+    params(openapi::PeerParameters),
+    responses(
+        (status = 200, description = "Its traffic, and the epochs of its keys.", body = Peer),
+        (status = 404, response = openapi::NotFound),
+        ReadRefusals,
+    ),
 )]
 pub(super) async fn peer(State(api): State<Api>, _: Read, PeerPath(key): PeerPath) -> Result<Json<Peer>, Problem> {
     api.agent.peer(key).map(Json).ok_or_else(|| refusals::no_such_peer(key))
@@ -62,12 +72,8 @@ impl Wanted {
                 .ok_or_else(|| bad_request("after must be an ISD-AS, a comma and a DRKey protocol"))?;
             parse_peer(isd_as, protocol)
         });
-        Ok(PeersQuery {
-            after: after.transpose()?,
-            limit,
-            degraded: self.degraded.unwrap_or(false),
-            search: self.search,
-        })
+        let (after, degraded) = (after.transpose()?, self.degraded.unwrap_or(false));
+        Ok(PeersQuery { after, limit, degraded, search: self.search })
     }
 }
 

@@ -8,12 +8,14 @@ use super::extract::Json as JsonBody;
 use super::model::{LogSettings, ReloadOutcome};
 use super::{Api, openapi};
 
-/// Reads the configuration and the AS list anew. Takes effect whole, or not at all.
+/// Reads the configuration and the AS list anew.
+///
+/// Takes effect whole, or not at all.
 #[utoipa::path(
-    post, path = "/api/v1/reload", tag = openapi::FILTER,
+    post, path = "/api/v1/reload", tag = openapi::FILTER, operation_id = "reload",
     responses(
-        (status = 200, body = ReloadOutcome),
-        (status = 409, description = "A restart is needed; the fields are named.", content_type = "application/problem+json", body = Problem),
+        (status = 200, description = "What changed.", body = ReloadOutcome),
+        (status = 409, response = openapi::NeedsRestart),
         (status = 422, response = openapi::Invalid),
         ChangeRefusals,
     ),
@@ -23,15 +25,22 @@ pub(super) async fn reload(State(api): State<Api>, Admin(caller): Admin) -> Resu
 }
 
 /// What is logged.
-#[utoipa::path(get, path = "/api/v1/log-level", tag = openapi::FILTER, responses((status = 200, body = LogSettings), ReadRefusals))]
+#[utoipa::path(
+    get, path = "/api/v1/log-level", tag = openapi::FILTER, operation_id = "get_log_level",
+    responses((status = 200, description = "What is logged.", body = LogSettings), ReadRefusals),
+)]
 pub(super) async fn log_level(State(api): State<Api>, _: Read) -> Json<LogSettings> {
     Json(LogSettings { level: api.log.level() })
 }
 
 /// Changes what is logged, until the next start.
 #[utoipa::path(
-    put, path = "/api/v1/log-level", tag = openapi::FILTER, request_body = LogSettings,
-    responses((status = 200, body = LogSettings), (status = 415, response = openapi::UnsupportedMediaType), ChangeRefusals),
+    put, path = "/api/v1/log-level", tag = openapi::FILTER, operation_id = "set_log_level", request_body = LogSettings,
+    responses(
+        (status = 200, description = "What is logged from now on.", body = LogSettings),
+        (status = 415, response = openapi::UnsupportedMediaType),
+        ChangeRefusals,
+    ),
 )]
 pub(super) async fn set_log_level(
     State(api): State<Api>,

@@ -6,7 +6,8 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-/// Families in the order in which they were first named. Names of counters have no `_total`: the encoder adds it.
+/// Families in the order in which they were first named. The encoder adds `_total` to the names of counters, and a
+/// full stop to what is said about each family, as a [registry](prometheus_client::registry::Registry) does.
 #[derive(Debug, Default)]
 pub(super) struct Families(Vec<Family>);
 
@@ -44,7 +45,7 @@ impl Families {
         self.gauge(name, help, labels, f64::from(u8::from(is_so)));
     }
 
-    /// Adds a distribution: upper bounds, ascending, and how many lie in each bucket alone. The last bound is the largest number.
+    /// Adds a distribution: upper bounds, ascending, and how many lie in each bucket alone. The last bound is infinite.
     pub(super) fn histogram(
         &mut self,
         name: &'static str,
@@ -68,9 +69,13 @@ impl Families {
 impl Collector for Families {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for Family { name, help, kind, samples } in &self.0 {
-            let mut family = encoder.encode_descriptor(name, help, None, *kind)?;
+            let mut family = encoder.encode_descriptor(name, &format!("{help}."), None, *kind)?;
             for (labels, number) in samples {
-                number.encode(family.encode_family(labels)?)?;
+                if labels.is_empty() {
+                    number.encode(&mut family)?;
+                } else {
+                    number.encode(&mut family.encode_family(labels)?)?;
+                }
             }
         }
         Ok(())
@@ -78,7 +83,7 @@ impl Collector for Families {
 }
 
 impl Number {
-    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+    fn encode(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
         match self {
             Self::Counter(value) => encoder.encode_counter::<NoLabelSet, _, u64>(value, None),
             Self::Gauge(value) => encoder.encode_gauge(value),

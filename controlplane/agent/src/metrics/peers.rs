@@ -43,8 +43,8 @@ pub(super) fn add(families: &mut Families, peers: Vec<PeerNumbers>) {
     }
 }
 
-/// Puts those in front that have numbers of their own, and says how many they are: up to `most` of those with most traffic, and as many
-/// degraded ones.
+/// Puts those in front that have numbers of their own, and says how many they are: up to `most` of those with most
+/// traffic, and as many degraded ones.
 fn choose(peers: &mut [(Tally, PeerNumbers)], most: usize) -> usize {
     let degraded = peers.iter().filter(|(_, peer)| peer.is_degraded).count().min(most);
     let shown = (degraded + most).min(peers.len());

@@ -1,7 +1,8 @@
 //! The text format of Prometheus, version 0.0.4, from OpenMetrics.
 //!
-//! The two differ in how a family of counters is called, and in lines that only OpenMetrics has. OpenMetrics also forbids sums of histograms
-//! with bounds below zero, which clock skew has. Every scraper reads this format, and so do people.
+//! The two differ in how a family of counters is called, and in lines that only OpenMetrics has. OpenMetrics also
+//! forbids sums of histograms with bounds below zero, which clock skew has. Every scraper reads this format, and so
+//! do people.
 
 /// Makes the one of the other.
 pub(super) fn from_open_metrics(text: &str) -> String {
