@@ -1,5 +1,7 @@
 //! `photongate bench`: how fast the packet path is on this machine.
 
+mod reload;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -22,7 +24,8 @@ Examples:
 
     photongate bench pipeline --payload 64 --direction in
     photongate bench pipeline --payload 64 --direction forward     what receiving and sending alone cost
-    photongate bench dict --entries 100000 --json")]
+    photongate bench dict --entries 100000 --json
+    photongate bench reload --peers 100000 --changed 1000")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     bench: Bench,
@@ -32,6 +35,7 @@ pub(crate) struct Arguments {
 enum Bench {
     Pipeline(PipelineArguments),
     Dict(DictArguments),
+    Reload(reload::Arguments),
 }
 
 /// The worker loop on one core, over packets in memory: each new, with a valid MAC made beforehand.
@@ -101,6 +105,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.bench {
         Bench::Pipeline(arguments) => pipeline(arguments),
         Bench::Dict(arguments) => dict(arguments),
+        Bench::Reload(arguments) => reload::run(arguments),
     }
 }
 

@@ -4,7 +4,7 @@ mod configuration;
 mod control_plane;
 mod management;
 mod options;
-mod plane;
+pub(crate) mod plane;
 mod state_directory;
 mod status;
 mod summary;

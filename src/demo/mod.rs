@@ -1,7 +1,7 @@
 //! The demo: two filters, two hosts, one attacker, and a sum that comes out right.
 
 mod attack;
-mod frames;
+pub(crate) mod frames;
 mod host;
 mod lab;
 mod ledger;

@@ -1,5 +1,6 @@
 //! What a worker counts besides verdicts. One writer (the worker), any number of readers, no lock.
 
+use crate::poll_times::PollTimes;
 use photongate_pipeline::SkewHistogram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -45,6 +46,8 @@ pub struct WorkerCounters {
     pub(crate) fragments_expired: Counter,
     /// Fragments that wait for others.
     pub(crate) fragments_pending: Counter,
+    /// How long polls take.
+    pub(crate) poll_times: PollTimes,
     /// How full the duplicate filter is, as the bits of an `f64`.
     pub(crate) duplicate_load: Counter,
     /// How old packets are.
@@ -79,6 +82,7 @@ impl WorkerCounters {
             fragments_reassembled: Counter::default(),
             fragments_expired: Counter::default(),
             fragments_pending: Counter::default(),
+            poll_times: PollTimes::default(),
             duplicate_load: Counter::default(),
             skew,
             ports: (0..ports).map(|_| PortCounters::default()).collect(),

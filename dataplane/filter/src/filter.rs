@@ -82,6 +82,7 @@ impl Filter {
             exceptions.extend(exception);
         }
         let mut running = Running {
+            eal,
             workers: Vec::new(),
             stop: Arc::new(StopSignal::new(workers)),
             control: Some(control),
@@ -105,6 +106,7 @@ impl Filter {
 
 /// A filter that runs. Dropping it stops it.
 pub struct Running {
+    eal: Eal,
     workers: Vec<lcore::Worker<()>>,
     stop: Arc<StopSignal>,
     control: Option<Control>,
@@ -125,6 +127,10 @@ impl Running {
     pub fn failure(&mut self) -> Option<WorkerPanic> {
         let ended = self.workers.iter().position(lcore::Worker::is_finished)?;
         self.workers.swap_remove(ended).join().err()
+    }
+
+    pub(crate) fn eal(&self) -> Eal {
+        self.eal
     }
 
     /// Where packets are traced.

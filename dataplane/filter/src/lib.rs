@@ -22,6 +22,7 @@ mod links;
 mod log;
 mod options;
 mod plan;
+mod poll_times;
 mod port_links;
 mod ports;
 mod reassembly;
@@ -42,6 +43,7 @@ pub use options::{
     ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions,
 };
 pub use photongate_dpdk::qsbr::GracePeriod;
+pub use poll_times::PollTimes;
 pub use port_links::{ExceptionLinks, Outlet, PortLinks};
 pub use reassembly::Reassembly;
 pub use report::{FragmentReport, Observer, PeerReport, PortReport, Report, WorkerReport};

@@ -3,6 +3,7 @@
 mod json;
 
 use crate::counters::WorkerCounters;
+use crate::poll_times::PollTimes;
 use photongate_dpdk::Port;
 use photongate_dpdk::port::PortStats;
 use photongate_pipeline::{PeerKey, PeerState, Skew, Tally, VerdictCounters};
@@ -27,6 +28,11 @@ impl Observer {
         let ports = self.ports.iter().enumerate();
         let ports = ports.map(|(index, (name, port))| self.port(index, name, port)).collect();
         Report { workers, ports }
+    }
+
+    /// How long the polls of each worker take, in their order.
+    pub fn poll_times(&self) -> impl Iterator<Item = &PollTimes> {
+        self.workers.iter().map(|(_, counters)| &counters.poll_times)
     }
 
     /// The counters of each peer, in the order of their keys.

@@ -41,6 +41,7 @@ pub(crate) fn run(worker: &mut Worker, mut idle: Idle, stop: &StopSignal) {
         let cycles = stopwatch.lap();
         let counters = worker.counters();
         counters.all_cycles.add(cycles);
+        counters.poll_times.count(cycles, packets > 0);
         if packets > 0 {
             counters.busy_cycles.add(cycles);
         }

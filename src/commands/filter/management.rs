@@ -99,9 +99,7 @@ async fn bind(config: &ApiConfig, state: &StateDirectory, tls: Option<&Arc<Serve
     for listen in &listeners {
         match listen {
             Listen::Unix(path) => tracing::info!("management at {}", path.display()),
-            Listen::Plain(address) => {
-                tracing::info!("management at http://{address}, from this machine only, with a token")
-            }
+            Listen::Plain(address) => tracing::info!("management at http://{address}, from this machine, with a token"),
             Listen::Tls(address, _) => tracing::info!("management at https://{address}"),
         }
     }

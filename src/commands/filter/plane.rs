@@ -11,7 +11,7 @@ use photongate_filter::{Control, GracePeriod, PortReport, WorkerReport};
 use photongate_pipeline::{Clock, Entry, PeerKey, Settings, Tally};
 
 /// The one who changes what workers see.
-pub(super) struct Plane {
+pub(crate) struct Plane {
     control: Control,
     /// Grace periods that may not be over, in the order in which they began.
     graces: Vec<(Grace, GracePeriod)>,
@@ -19,7 +19,7 @@ pub(super) struct Plane {
 }
 
 impl Plane {
-    pub(super) fn new(control: Control) -> Self {
+    pub(crate) fn new(control: Control) -> Self {
         Self { control, graces: Vec::new(), begun: 0 }
     }
 }
@@ -73,13 +73,13 @@ impl Publisher for Plane {
 }
 
 /// The one who reads what the packet path counts.
-pub(super) struct Gauges {
+pub(crate) struct Gauges {
     observer: Arc<photongate_filter::Observer>,
     traces: Arc<TraceDesk>,
 }
 
 impl Gauges {
-    pub(super) fn new(observer: Arc<photongate_filter::Observer>, traces: Arc<TraceDesk>) -> Self {
+    pub(crate) fn new(observer: Arc<photongate_filter::Observer>, traces: Arc<TraceDesk>) -> Self {
         Self { observer, traces }
     }
 }

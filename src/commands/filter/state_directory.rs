@@ -48,9 +48,8 @@ impl StateDirectory {
         let what = || format!("the state folder {} cannot be used", path.display());
         make(path).with_context(what)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK));
-        let lock = match Flock::lock(lock.with_context(what)?, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => lock,
-            Err(_) => bail!("{}: another filter uses it, so give each a [state] directory of its own", what()),
+        let Ok(lock) = Flock::lock(lock.with_context(what)?, FlockArg::LockExclusiveNonblock) else {
+            bail!("{}: another filter uses it, so give each a [state] directory of its own", what());
         };
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         let key = StateKey::find(config.key_file.as_deref(), credentials.as_deref(), path)?;

@@ -1,6 +1,7 @@
 //! The machine that is measured, and DPDK's environment for it.
 
 use crate::dictionary::Dictionary;
+use crate::filter::Running;
 use photongate_dpdk::eal::{CpuSet, Memory};
 use photongate_dpdk::hash::{InsertError, TableError};
 use photongate_dpdk::lcore::{LaunchError, WorkerPanic};
@@ -68,6 +69,11 @@ pub enum BenchError {
 }
 
 impl Host {
+    /// The machine that a filter runs on.
+    pub fn of(running: &Running) -> Self {
+        Self::here(running.eal())
+    }
+
     pub(super) fn here(eal: Eal) -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
