@@ -129,7 +129,7 @@ fn measure(arguments: &Arguments) -> Result<(Host, Value)> {
     // As long a time without a change as the change takes, first, but long enough to see something.
     let times_of = |observer: &Observer| observer.poll_times().next().map(|times| times.take(0.01)).unwrap_or_default();
     let apply = |dry_run| ApplyRequest {
-        document: text.clone(),
+        document: text.clone().into(),
         format: Format::Toml,
         by: "bench".to_owned(),
         if_generation: None,
