@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{aslist, check, completions, import, verify};
+use crate::commands::{aslist, check, completions, import, keys, log_level, reload, status, verify};
 #[cfg(feature = "dataplane")]
 use crate::commands::{bench, demo, filter, trace};
 use crate::failure::Failure;
@@ -27,6 +27,10 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Aslist(arguments) => aslist::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Keys(arguments) => keys::run(&arguments),
+        Command::Reload(arguments) => reload::run(&arguments),
+        Command::LogLevel(arguments) => log_level::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         #[cfg(feature = "dataplane")]
@@ -60,6 +64,10 @@ struct Cli {
 enum Command {
     Check(check::Arguments),
     Aslist(aslist::Arguments),
+    Status(status::Arguments),
+    Keys(Box<keys::Arguments>),
+    Reload(reload::Arguments),
+    LogLevel(log_level::Arguments),
     Import(import::Arguments),
     Completions(completions::Arguments),
     #[cfg(feature = "dataplane")]
@@ -101,9 +109,14 @@ mod tests {
 
     #[test]
     fn the_long_help_of_every_command_has_an_example() {
-        for subcommand in command().get_subcommands() {
-            let help = subcommand.get_after_long_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("photongate "), "{} has no example", subcommand.get_name());
+        let mut commands: Vec<_> = command().get_subcommands().cloned().collect();
+        while let Some(command) = commands.pop() {
+            let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            assert!(
+                help.contains("    photongate ") || help.contains("    sudo photongate "),
+                "{command} has no example"
+            );
+            commands.extend(command.get_subcommands().cloned());
         }
     }
 }

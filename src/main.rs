@@ -11,6 +11,8 @@ mod failure;
 mod glance;
 #[cfg(feature = "dataplane")]
 mod logging;
+mod management;
+mod numbers;
 mod output;
 mod packet_line;
 mod problems;

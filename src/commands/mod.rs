@@ -10,6 +10,10 @@ pub(crate) mod demo;
 #[cfg(feature = "dataplane")]
 pub(crate) mod filter;
 pub(crate) mod import;
+pub(crate) mod keys;
+pub(crate) mod log_level;
+pub(crate) mod reload;
+pub(crate) mod status;
 #[cfg(feature = "dataplane")]
 pub(crate) mod trace;
 pub(crate) mod verify;

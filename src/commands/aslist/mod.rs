@@ -1,14 +1,17 @@
-//! `photongate aslist`: lists of peers, checked and compared.
+//! `photongate aslist`: lists of peers, checked, compared, shown and applied.
 
+mod apply;
+pub(crate) mod changes;
 mod check;
 mod diff;
+mod show;
 
 use clap::{Args, Subcommand};
 use photongate_agent::as_list::ListedPeer;
 
 use crate::failure::Failure;
 
-/// Check and compare lists of peers
+/// Check, compare, show and apply lists of peers
 ///
 /// An AS list says with which ASes a filter shares keys, what lies behind them and what they may send. It is a file of its own, named
 /// in filter.toml as `as_list.file`, that can be replaced while the filter runs. Every field is described in
@@ -19,7 +22,9 @@ Examples:
 
     photongate aslist check config/as-list.toml
     photongate aslist check as-list.toml --config filter.toml
-    photongate aslist diff as-list.toml new.toml")]
+    photongate aslist diff as-list.toml new.toml
+    sudo photongate aslist show
+    sudo photongate aslist apply new.toml")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -29,6 +34,8 @@ pub(crate) struct Arguments {
 enum Command {
     Check(check::Arguments),
     Diff(diff::Arguments),
+    Show(show::Arguments),
+    Apply(apply::Arguments),
 }
 
 /// Runs the subcommand.
@@ -39,6 +46,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.command {
         Command::Check(arguments) => check::run(arguments),
         Command::Diff(arguments) => diff::run(arguments),
+        Command::Show(arguments) => show::run(arguments),
+        Command::Apply(arguments) => apply::run(arguments),
     }
 }
 

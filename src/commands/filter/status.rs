@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use photongate_filter::{Observer, Report};
 use photongate_pipeline::{Tally, Verdict};
 
+use crate::numbers::scaled;
+
 /// What was shown last, and when.
 pub(super) struct Status {
     is_terminal: bool,
@@ -100,30 +102,5 @@ fn worst_reason(tally: &Tally, earlier: &Tally) -> Option<(&'static str, u64)> {
     reasons.filter(|(_, packets)| *packets > 0).max_by_key(|(_, packets)| *packets)
 }
 
-/// Three digits and a unit prefix.
-fn scaled(value: f64) -> String {
-    let prefixes = ["", "k", "M", "G", "T"];
-    let mut scaled = value;
-    let mut prefix = 0;
-    while scaled >= 999.5 && prefix + 1 < prefixes.len() {
-        scaled /= 1000.0;
-        prefix += 1;
-    }
-    let digits = if prefix == 0 || scaled >= 99.95 { 0 } else { 1 };
-    format!("{scaled:.digits$} {}", prefixes[prefix]).trim_end().to_owned()
-}
-
 const LINE_EVERY: Duration = Duration::from_secs(1);
 const LOG_EVERY: Duration = Duration::from_secs(10);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_shown_with_at_most_three_digits() {
-        for (value, shown) in [(0.0, "0"), (999.0, "999"), (1_234.0, "1.2 k"), (99_960.0, "100 k"), (2.5e9, "2.5 G")] {
-            assert_eq!(scaled(value), shown);
-        }
-    }
-}
