@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{aslist, check, completions, import, keys, log_level, reload, status, verify};
+use crate::commands::{aslist, check, completions, import, keys, log_level, reload, status, top, verify};
 #[cfg(feature = "dataplane")]
 use crate::commands::{bench, demo, filter, trace};
 use crate::failure::Failure;
@@ -28,6 +28,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Aslist(arguments) => aslist::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Reload(arguments) => reload::run(&arguments),
         Command::LogLevel(arguments) => log_level::run(&arguments),
@@ -65,6 +66,7 @@ enum Command {
     Check(check::Arguments),
     Aslist(aslist::Arguments),
     Status(status::Arguments),
+    Top(top::Arguments),
     Keys(Box<keys::Arguments>),
     Reload(reload::Arguments),
     LogLevel(log_level::Arguments),

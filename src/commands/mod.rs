@@ -14,6 +14,7 @@ pub(crate) mod keys;
 pub(crate) mod log_level;
 pub(crate) mod reload;
 pub(crate) mod status;
+pub(crate) mod top;
 #[cfg(feature = "dataplane")]
 pub(crate) mod trace;
 pub(crate) mod verify;
