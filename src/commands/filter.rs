@@ -12,7 +12,7 @@ mod summary;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use photongate_agent::as_list::SecretFiles;
@@ -74,12 +74,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Err(error) = nix::sys::prctl::set_dumpable(false) {
         tracing::warn!("a crash could leave keys in a core dump: {error}");
     }
+    let begun = SystemTime::now();
     let (config, list_problems) = load(&arguments.config)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     let state = StateDirectory::open(&config.state).map_err(bad_input)?;
-    let configuration = ConfigurationFile::load(arguments.config.clone(), state.store(), config, list_problems);
+    let configuration = ConfigurationFile::load(arguments.config.clone(), state.store(), config, list_problems, begun);
     let (configuration, list) = configuration.map_err(Failure::bad_input)?;
     if let Some(refusal) = &list.refusal {
         tracing::error!("the AS list that was in force before stays in force: {refusal}");

@@ -14,7 +14,7 @@ mod state;
 mod statistics;
 mod views;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::api::{Changes, PrefetchOutcome, ReloadOutcome, RevokeOutcome};
-use crate::as_list::Format;
+use crate::as_list::{Format, SecretFiles};
 use crate::keys::Direction;
 use crate::sealed::SealedStore;
 use crate::{Observer, Publisher};
@@ -105,12 +105,30 @@ impl Agent {
         (Self { shared, commands }, AgentTask { stop, task })
     }
 
-    /// Replaces the AS list by `document`, or says what that would change.
+    /// Replaces the AS list by a document.
     ///
     /// # Errors
     /// [`ApplyError`]. Then nothing changed.
     pub async fn apply_list(&self, request: ApplyRequest) -> Result<Changes, ApplyError> {
         self.command(|answer| Command::Apply(Box::new(request), answer)).await.unwrap_or(Err(ApplyError::Stopping))
+    }
+
+    /// Says what a document would change if it took the place of the AS list. Keeps nobody waiting who changes something.
+    ///
+    /// # Errors
+    /// [`ApplyError::Invalid`].
+    pub async fn check_list(&self, document: Zeroizing<String>, format: Format) -> Result<Changes, ApplyError> {
+        let shared = Arc::clone(&self.shared);
+        let check = move || {
+            let (in_force, generation) = {
+                let state = shared.read();
+                (Arc::clone(&state.list), state.in_force.generation)
+            };
+            let path = Path::new(apply::NAME_IN_PROBLEMS);
+            let (list, warnings) = shared.rules.read(path, &document, format, SecretFiles::Refuse, &in_force)?;
+            Ok(Changes { generation, dry_run: true, warnings, ..in_force.difference(&list).to_changes() })
+        };
+        tokio::task::spawn_blocking(check).await.unwrap_or(Err(ApplyError::Stopping))
     }
 
     /// Fetches a peer's next keys ahead of time; `None` if there is no such peer.
@@ -175,8 +193,6 @@ pub struct ApplyRequest {
     pub by: String,
     /// The generation that must be in force; `None` whichever it is.
     pub if_generation: Option<u64>,
-    /// Only say what would change.
-    pub dry_run: bool,
 }
 
 /// Why a list was not applied.
@@ -184,7 +200,7 @@ pub struct ApplyRequest {
 pub enum ApplyError {
     /// The list has mistakes.
     #[error("{0}")]
-    Invalid(Problems),
+    Invalid(#[from] Problems),
     /// Another list is in force than the one that was to be replaced.
     #[error(
         "generation {in_force} is in force, not {expected}: somebody else has changed the list; look at it and try again"

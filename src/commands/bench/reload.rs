@@ -128,20 +128,16 @@ fn measure(arguments: &Arguments) -> Result<(Host, Value)> {
 
     // As long a time without a change as the change takes, first, but long enough to see something.
     let times_of = |observer: &Observer| observer.poll_times().next().map(|times| times.take(0.01)).unwrap_or_default();
-    let apply = |dry_run| ApplyRequest {
-        document: text.clone().into(),
-        format: Format::Toml,
-        by: "bench".to_owned(),
-        if_generation: None,
-        dry_run,
-    };
+    let document = || text.clone().into();
     times_of(running.observer());
-    runtime.block_on(agent.apply_list(apply(true)))?;
+    runtime.block_on(agent.check_list(document(), Format::Toml))?;
     std::thread::sleep(SETTLE);
     let (baseline_pause, burst) = times_of(running.observer());
     times.lock().unwrap_or_else(PoisonError::into_inner).begin();
     let begun = Instant::now();
-    let changes = runtime.block_on(agent.apply_list(apply(false)))?;
+    let request =
+        ApplyRequest { document: document(), format: Format::Toml, by: "bench".to_owned(), if_generation: None };
+    let changes = runtime.block_on(agent.apply_list(request))?;
     let applied = begun.elapsed();
     let publish = times.lock().unwrap_or_else(PoisonError::into_inner).took();
     std::thread::sleep(SETTLE.saturating_sub(applied));
@@ -185,7 +181,7 @@ fn start(config: &FilterConfig) -> Result<Running> {
         ports: config.ports.iter().map(port).collect(),
         peers: Vec::new(),
         // A list and its successor meet in it.
-        max_peers: config.keys.max_peers,
+        max_peers: config.keys.max_peers * 2,
         duplicates: None,
         workers: WorkerOptions {
             count: 1,
@@ -226,8 +222,8 @@ isd_as = "2-1"
 shared_secrets = [{{ secret = "0123456789abcdef0123456789abcdef", not_before = "2026-01-01T00:00:00Z" }}]
 "#,
         capture = capture.display(),
-        max_peers = (peers + peers / 8 + 1_000).min(1_000_000),
-        mib = 160 + peers / 4_000,
+        max_peers = peers,
+        mib = 160 + peers / 2_000,
     )
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use photongate_agent::api::AsListOrigin;
 use photongate_agent::as_list::{AsList, Context, SecretFiles};
@@ -9,6 +10,7 @@ use photongate_agent::sealed::SealedStore;
 use photongate_agent::{Configuration, ConfiguredList, InitialList, ReloadRefused, Reread, list_digest};
 use photongate_net::config::Problems;
 use photongate_pipeline::{Clock, Settings};
+use zeroize::Zeroizing;
 
 use crate::config::{FilterConfig, ListSource};
 use crate::reload;
@@ -22,7 +24,8 @@ pub(super) struct ConfigurationFile {
 }
 
 impl ConfigurationFile {
-    /// Reads the file at `path`, and chooses the list of peers to begin with, which may be the one that `store` has from before.
+    /// Takes what was read from the file at `path` after `begun`, and chooses the list of peers to begin with, which may be the one
+    /// that `store` has from before.
     ///
     /// # Errors
     /// All problems of the file, or those of the list if there is none to begin with instead.
@@ -31,11 +34,12 @@ impl ConfigurationFile {
         store: &SealedStore,
         config: FilterConfig,
         list_problems: Option<Problems>,
+        begun: SystemTime,
     ) -> Result<(Self, InitialList), Problems> {
         let mut config = config;
         let list = std::mem::take(&mut config.peers);
         let configured = ConfiguredList {
-            source: source(&config.as_list, &list),
+            source: source(&config.as_list, &list, begun),
             origin: origin(&path, &config.as_list),
             list: list_problems.map_or(Ok(list), Err),
         };
@@ -52,6 +56,7 @@ impl ConfigurationFile {
 
 impl Configuration for ConfigurationFile {
     fn reread(&mut self, settings: &Settings, clock: Clock) -> Result<Reread, ReloadRefused> {
+        let begun = SystemTime::now();
         let mut new = FilterConfig::load(&self.path).map_err(ReloadRefused::Invalid)?;
         let list = std::mem::take(&mut new.peers);
         let plan = reload::plan(&self.running, &new, settings, clock.monotonic);
@@ -60,7 +65,7 @@ impl Configuration for ConfigurationFile {
             settings: plan.settings,
             default_limit: plan.peer_limit.unwrap_or(self.running.limits.peer),
             fields: plan.fields,
-            list_source: source(&new.as_list, &list),
+            list_source: source(&new.as_list, &list, begun),
             list,
             warnings: new.warnings.iter().map(ToString::to_string).collect(),
         };
@@ -79,11 +84,16 @@ impl Configuration for ConfigurationFile {
     }
 }
 
-/// What tells the list's source from another: its file as it stands, or the peers in the configuration. Empty if it cannot be read.
-fn source(source: &ListSource, list: &AsList) -> Vec<u8> {
+/// What tells the list's source from another: its file as it stands, or the peers in the configuration. Empty if it cannot be read,
+/// or was written while it was read, which began at `begun`: what stands there now may not be what was read.
+fn source(source: &ListSource, list: &AsList, begun: SystemTime) -> Vec<u8> {
     match source {
         ListSource::Inline => list_digest(&list.to_sealable()),
-        ListSource::File { path, .. } => fs::read(path).map(|text| list_digest(&text)).unwrap_or_default(),
+        ListSource::File { path, .. } => {
+            let text = fs::read(path).map(Zeroizing::new).unwrap_or_default();
+            let written = fs::metadata(path).and_then(|metadata| metadata.modified());
+            if written.is_ok_and(|written| written + TICK < begun) { list_digest(&text) } else { Vec::new() }
+        }
     }
 }
 
@@ -94,3 +104,6 @@ fn origin(configuration: &std::path::Path, source: &ListSource) -> AsListOrigin 
     };
     AsListOrigin::File { path: path.display().to_string() }
 }
+
+/// File systems note times by the kernel's ticks.
+const TICK: Duration = Duration::from_millis(10);

@@ -1,6 +1,6 @@
 //! The control plane of a running filter, on threads of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -9,7 +9,7 @@ use photongate_agent::{Agent, AgentOptions, AgentTask, InitialList, ListFile, Ob
 use photongate_filter::Running;
 use sd_notify::NotifyState;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::configuration::ConfigurationFile;
 use super::management::Management;
@@ -68,7 +68,9 @@ impl ControlPlane {
             configuration: Box::new(configuration),
             seed: seed(),
         };
-        let (agent, task, management) = runtime.block_on(async {
+        let (agent, task, management, hangups) = runtime.block_on(async {
+            // Before anything else: without a handler, it would end the process.
+            let hangups = signal(SignalKind::hangup()).context("SIGHUP cannot be handled")?;
             let (agent, task) = Agent::start(options, Box::new(Plane::new(control)), Arc::clone(&observer)).await;
             let management = match &api {
                 Some(api) => {
@@ -78,9 +80,10 @@ impl ControlPlane {
                 }
                 None => None,
             };
-            anyhow::Ok((agent, task, management))
+            anyhow::Ok((agent, task, management, hangups))
         })?;
-        runtime.spawn(reload_on_request(agent.clone(), management.clone()));
+        // Whoever stops the control plane needs the only handle.
+        runtime.spawn(reload_on_request(hangups, agent.clone(), management.as_ref().map(Arc::downgrade)));
         Ok(Self { runtime, agent, task: Some(task), management, watchdog: Watchdog::start(), _state: state })
     }
 
@@ -118,12 +121,7 @@ impl ControlPlane {
 }
 
 /// Reloads whenever SIGHUP comes.
-async fn reload_on_request(agent: Agent, management: Option<Arc<Management>>) {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else {
-        return tracing::warn!("SIGHUP cannot be handled: reload over HTTP");
-    };
-    // Whoever stops the control plane needs the only handle.
-    let management = management.as_ref().map(Arc::downgrade);
+async fn reload_on_request(mut hangups: Signal, agent: Agent, management: Option<Weak<Management>>) {
     while hangups.recv().await.is_some() {
         tracing::info!("reloading, on SIGHUP");
         let begun = NotifyState::monotonic_usec_now();
@@ -131,7 +129,7 @@ async fn reload_on_request(agent: Agent, management: Option<Arc<Management>>) {
         if let Ok(begun) = begun {
             notify(&[begun]);
         }
-        if let Some(management) = management.as_ref().and_then(std::sync::Weak::upgrade) {
+        if let Some(management) = management.as_ref().and_then(Weak::upgrade) {
             management.reopen();
         }
         match agent.reload().await {

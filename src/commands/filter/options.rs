@@ -29,7 +29,8 @@ pub(super) fn from_config(config: &FilterConfig, list: &AsList) -> Result<Filter
         settings,
         ports: config.ports.iter().map(port).collect(),
         peers: Vec::new(),
-        max_peers: config.keys.max_peers,
+        // While lists change, the peers of both are in the dictionary.
+        max_peers: config.keys.max_peers.saturating_mul(2),
         duplicates: duplicates.transpose().map_err(|error| error.to_string())?,
         workers: WorkerOptions {
             count: workers,

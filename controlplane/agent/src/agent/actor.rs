@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use photongate_drkey::{KeyTimes, Protocol};
+use photongate_drkey::KeyTimes;
 use photongate_pipeline::limits::{Limit, LimitSettings};
 use photongate_pipeline::{Clock, Entry, PeerKey, PeerState};
 use photongate_wire::IsdAs;
@@ -16,7 +16,7 @@ use super::file_list::ListWatch;
 use super::keeper::Keeper;
 use super::last_good::{InitialList, LastGood};
 use super::reload::Configuration;
-use super::state::{InForce, Shared, State};
+use super::state::{InForce, Rules, Shared, State};
 use super::{AgentOptions, ApplyError, ApplyRequest, ListFile, NotRevoked, ReloadError};
 use crate::api::{Changes, PrefetchOutcome, ReloadOutcome, RevokeOutcome};
 use crate::as_list::{ListedPeer, Source};
@@ -39,10 +39,6 @@ pub(super) enum Command {
 pub(super) struct Actor {
     pub(super) shared: Arc<Shared>,
     pub(super) publisher: Box<dyn Publisher>,
-    pub(super) local: IsdAs,
-    pub(super) times: KeyTimes,
-    pub(super) default_protocol: Protocol,
-    pub(super) max_peers: u32,
     pub(super) list_file: Option<ListFile>,
     pub(super) store: Option<Arc<SealedStore>>,
     pub(super) configuration: Box<dyn Configuration>,
@@ -65,6 +61,9 @@ impl Actor {
         observer: Arc<dyn Observer>,
     ) -> (Self, Arc<Shared>) {
         let AgentOptions { version, local, default_protocol, times, max_peers, default_limit, list, .. } = options;
+        let least_mtu = publisher.settings().ports.iter().map(|port| port.mtu).min().unwrap_or(usize::MAX);
+        let least_mtu = u16::try_from(least_mtu).unwrap_or(u16::MAX);
+        let rules = Rules { local, times, default_protocol, max_peers, least_mtu };
         let now = publisher.clock().unix;
         let InitialList { list, generation, origin, refusal, source } = list;
         let state = State {
@@ -76,14 +75,10 @@ impl Actor {
             list: Arc::new(list),
             workers: Vec::new(),
         };
-        let shared = Arc::new(Shared::new(version, local, now, observer, state));
+        let shared = Arc::new(Shared::new(version, rules, now, observer, state));
         let actor = Self {
             shared: Arc::clone(&shared),
             publisher,
-            local,
-            times,
-            default_protocol,
-            max_peers,
             list_file: options.list_file,
             store: options.store,
             configuration: options.configuration,
@@ -174,11 +169,16 @@ impl Actor {
 
     /// Starts the fetches that are due, and publishes all that has changed in one update.
     pub(super) fn step(&mut self) {
+        // However many commands wait: keys come first.
+        if let Some(fetched) = self.fetcher.try_next() {
+            self.take_in(fetched);
+        }
         let now = self.publisher.clock().unix;
         let entries = {
+            let rules = self.shared.rules;
             let mut state = self.shared.write();
             for fetch in state.keys.due_fetches(now, self.fetcher.free()) {
-                match state.listed(fetch.request.peer).and_then(|peer| source(self.local, self.times, peer)) {
+                match state.listed(fetch.request.peer).and_then(|peer| source(rules.local, rules.times, peer)) {
                     Some(source) => self.fetcher.submit(fetch, source),
                     // Every fetch is answered, or the peer would wait for ever.
                     None => {
@@ -214,7 +214,7 @@ impl Actor {
         tracing::debug!(peers = entries.len(), "keys published");
         if let Err(full) = self.publisher.publish(entries) {
             tracing::error!("{full}");
-            self.unpublished = full.peers;
+            self.unpublished.extend(full.peers);
         }
         if self.retired.is_none() {
             self.retired = Some((self.publisher.begin_grace(), Instant::now()));
@@ -311,11 +311,12 @@ impl Actor {
             Some(store) => store.seal(KEYS, &KeyCache::encode(&self.shared.read().keys)),
             None => Ok(()),
         };
-        self.keeper.note_written(begun.elapsed());
         if let Err(error) = &kept {
+            self.keeper.note_failed(begun.elapsed());
             self.shared.statistics.count_store_failure();
-            // Tried again at the next change, and at the end.
-            tracing::error!("the keys cannot be kept for the next start: {error}");
+            tracing::error!("the keys cannot be kept for the next start, and are tried again: {error}");
+        } else {
+            self.keeper.note_written(begun.elapsed());
         }
         kept
     }

@@ -15,7 +15,7 @@ use super::actor::Actor;
 use super::last_good::LastGood;
 use super::{ApplyError, ApplyRequest, ReloadError};
 use crate::api::{AsListOrigin, Change, Changes, PeerName, ReloadOutcome};
-use crate::as_list::{AsList, Context, Difference, Format, Held, SecretFiles};
+use crate::as_list::{AsList, Difference, Format, SecretFiles};
 use crate::keys::HeldKeys;
 
 /// A list that is to be put in force, and all that comes with it.
@@ -33,7 +33,7 @@ pub(super) struct Proposal {
 impl Actor {
     /// Applies a list that came over HTTP.
     pub(super) async fn apply(&mut self, request: &ApplyRequest) -> Result<Changes, ApplyError> {
-        if let Some(why) = self.not_replaceable().filter(|_| !request.dry_run) {
+        if let Some(why) = self.not_replaceable() {
             return Err(ApplyError::NotReplaceable(why));
         }
         let in_force = self.shared.read().in_force.generation;
@@ -41,13 +41,9 @@ impl Actor {
             return Err(ApplyError::Conflict { expected, in_force });
         }
         let read = self.read_list(Path::new(NAME_IN_PROBLEMS), &request.document, request.format, SecretFiles::Refuse);
-        let (list, warnings) = match read {
-            Ok(read) => read,
-            Err(error) if request.dry_run => return Err(error),
-            Err(error) => return Err(self.refuse(error)),
-        };
+        let (list, warnings) = read.map_err(|error| self.refuse(error))?;
         let proposal = self.proposal(list, AsListOrigin::Http { by: request.by.clone() }, self.seen.clone(), warnings);
-        if request.dry_run { Ok(self.describe(&proposal, true)) } else { self.enact(proposal).await }
+        self.enact(proposal).await
     }
 
     /// Reads the list's file anew, and applies it if it is another than the last time.
@@ -65,12 +61,12 @@ impl Actor {
             return Ok(None);
         }
         // Also when it is refused: the same mistakes need not be told twice.
-        self.seen.clone_from(&source);
+        let before = std::mem::replace(&mut self.seen, source.clone());
         let read = self.read_list(path, &text, format, SecretFiles::Check);
         let (list, warnings) = read.map_err(|error| self.refuse(error))?;
         let origin = AsListOrigin::File { path: path.display().to_string() };
         let proposal = self.proposal(list, origin, source, warnings);
-        self.enact(proposal).await.map(Some)
+        self.enact_from_file(proposal, before).await.map(Some)
     }
 
     /// Reads the whole configuration anew, and applies it with its list.
@@ -96,8 +92,9 @@ impl Actor {
             default_limit: reread.default_limit,
             warnings: reread.warnings,
         };
-        self.seen.clone_from(&proposal.source);
-        let as_list = self.enact(proposal).await?;
+        let proposal = self.keep_what_was_put(proposal);
+        let before = std::mem::replace(&mut self.seen, proposal.source.clone());
+        let as_list = self.enact_from_file(proposal, before).await?;
         self.configuration.accept();
         Ok(ReloadOutcome { fields, as_list })
     }
@@ -110,17 +107,8 @@ impl Actor {
         secret_files: SecretFiles,
     ) -> Result<(Arc<AsList>, Vec<String>), ApplyError> {
         let in_force = Arc::clone(&self.shared.read().list);
-        let context = Context {
-            local: Some(self.local),
-            default_protocol: self.default_protocol,
-            times: Some(self.times),
-            max_peers: self.max_peers,
-            least_mtu: self.publisher.settings().ports.iter().map(|port| port.mtu as u16).min().unwrap_or(u16::MAX),
-            held: Held::By(&in_force),
-            secret_files,
-        };
-        let read = AsList::read(path, text, format, &context).map_err(ApplyError::Invalid)?;
-        Ok((Arc::new(read.list), read.warnings.iter().map(ToString::to_string).collect()))
+        let (list, warnings) = self.shared.rules.read(path, text, format, secret_files, &in_force)?;
+        Ok((Arc::new(list), warnings))
     }
 
     fn proposal(&self, list: Arc<AsList>, origin: AsListOrigin, source: Vec<u8>, warnings: Vec<String>) -> Proposal {
@@ -129,9 +117,31 @@ impl Actor {
         Proposal { list, origin, source, settings, default_limit, warnings }
     }
 
+    /// The list in force instead, if somebody put it there over HTTP after what the file still says: a reload is also how logs are
+    /// rotated and certificates renewed, and must not undo that.
+    fn keep_what_was_put(&self, proposal: Proposal) -> Proposal {
+        let state = self.shared.read();
+        let is_put = matches!(state.in_force.origin, AsListOrigin::Http { .. });
+        if !is_put || proposal.source.is_empty() || proposal.source != self.seen {
+            return proposal;
+        }
+        let (list, origin) = (Arc::clone(&state.list), state.in_force.origin.clone());
+        Proposal { list, origin, ..proposal }
+    }
+
+    /// Puts a proposal in force that was read from a file. What could not be kept is to be tried again, so the file then
+    /// counts as not seen.
+    async fn enact_from_file(&mut self, proposal: Proposal, before: Vec<u8>) -> Result<Changes, ApplyError> {
+        let enacted = self.enact(proposal).await;
+        if let Err(ApplyError::NotKept(_)) = &enacted {
+            self.seen = before;
+        }
+        enacted
+    }
+
     /// Puts a proposal in force. Nothing has changed if this fails.
     async fn enact(&mut self, proposal: Proposal) -> Result<Changes, ApplyError> {
-        let mut changes = self.describe(&proposal, false);
+        let mut changes = self.describe(&proposal);
         let Proposal { list, origin, source, mut settings, default_limit, .. } = proposal;
         let (difference, generation) = {
             let state = self.shared.read();
@@ -176,11 +186,10 @@ impl Actor {
     }
 
     /// What a proposal changes, in the form that callers are told.
-    fn describe(&self, proposal: &Proposal, dry_run: bool) -> Changes {
+    fn describe(&self, proposal: &Proposal) -> Changes {
         let state = self.shared.read();
         Changes {
             generation: state.in_force.generation,
-            dry_run,
             warnings: proposal.warnings.clone(),
             ..state.list.difference(&proposal.list).to_changes()
         }
@@ -281,4 +290,4 @@ impl Actor {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What mistakes in a list are said to be in that came without a file.
-const NAME_IN_PROBLEMS: &str = "as-list";
+pub(super) const NAME_IN_PROBLEMS: &str = "as-list";

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 /// Tells when a file may have changed. Without a file, never.
 pub(super) struct ListWatch {
     changes: Arc<Notify>,
+    /// When a change that was noticed is to be told.
+    settled: Option<Instant>,
     /// Watches as long as it lives.
     _watcher: Option<RecommendedWatcher>,
 }
@@ -18,7 +20,7 @@ pub(super) struct ListWatch {
 impl ListWatch {
     /// Watches for nothing.
     pub(super) fn none() -> Self {
-        Self { changes: Arc::default(), _watcher: None }
+        Self { changes: Arc::default(), settled: None, _watcher: None }
     }
 
     /// Watches the file at `path`.
@@ -37,25 +39,21 @@ impl ListWatch {
         // Editors and configuration managers replace files, and a watch would stay with the old one: so the folder is watched.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         watcher.watch(folder, RecursiveMode::NonRecursive)?;
-        Ok(Self { changes, _watcher: Some(watcher) })
+        Ok(Self { changes, settled: None, _watcher: Some(watcher) })
     }
 
-    /// Waits until the file may have changed, and then until it is left alone for a moment. May be cancelled.
-    pub(super) async fn changed(&self) {
-        self.changes.notified().await;
-        // If this is cancelled, the change must not be forgotten.
-        let reminder = Reminder(&self.changes);
-        sleep(SETTLE).await;
-        std::mem::forget(reminder);
-    }
-}
-
-/// Notifies again when dropped.
-struct Reminder<'n>(&'n Notify);
-
-impl Drop for Reminder<'_> {
-    fn drop(&mut self) {
-        self.0.notify_one();
+    /// Waits until the file may have changed, and then for a moment. May be cancelled: nothing is forgotten, and the moment does not
+    /// begin anew.
+    pub(super) async fn changed(&mut self) {
+        let settled = match self.settled {
+            Some(settled) => settled,
+            None => {
+                self.changes.notified().await;
+                *self.settled.insert(Instant::now() + SETTLE)
+            }
+        };
+        sleep_until(settled).await;
+        self.settled = None;
     }
 }
 
@@ -75,7 +73,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("as-list.toml");
         fs::write(&path, "old").unwrap();
-        let watch = ListWatch::start(&path).unwrap();
+        let mut watch = ListWatch::start(&path).unwrap();
         fs::write(&path, "new").unwrap();
         timeout(SOON, watch.changed()).await.expect("a change in place is noticed");
         let replacement = folder.path().join("replacement");
@@ -89,7 +87,7 @@ mod tests {
     async fn a_change_is_not_forgotten_when_the_wait_is_cancelled() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("as-list.toml");
-        let watch = ListWatch::start(&path).unwrap();
+        let mut watch = ListWatch::start(&path).unwrap();
         fs::write(&path, "new").unwrap();
         let cancelled = timeout(SETTLE / 4, watch.changed()).await;
         assert!(cancelled.is_err(), "the file was not left alone for long enough");

@@ -28,6 +28,11 @@ impl Keeper {
         self.changed.is_some()
     }
 
+    /// Notes that nothing was written down, which took so long. It is tried again.
+    pub(super) fn note_failed(&mut self, took: Duration) {
+        (self.changed, self.took) = (Some(Instant::now()), took);
+    }
+
     /// Notes that everything was written down, which took so long.
     pub(super) fn note_written(&mut self, took: Duration) {
         (self.changed, self.took) = (None, took);

@@ -1,9 +1,12 @@
 //! What the control plane knows, for everyone to read. Only the task writes, and never holds the lock while it waits.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
+use photongate_drkey::{KeyTimes, Protocol};
+use photongate_net::config::Problems;
 use photongate_pipeline::limits::LimitSettings;
 use photongate_pipeline::{Entry, PeerKey, PeerState};
 use photongate_wire::{IsdAs, UnixNanos};
@@ -11,17 +14,52 @@ use photongate_wire::{IsdAs, UnixNanos};
 use super::statistics::Statistics;
 use crate::Observer;
 use crate::api::AsListOrigin;
-use crate::as_list::{AsList, ListedPeer};
+use crate::as_list::{AsList, Context, Format, Held, ListedPeer, SecretFiles};
 use crate::keys::KeyManager;
 
 /// What the task and the handles share.
 pub(super) struct Shared {
     pub(super) version: String,
-    pub(super) local: IsdAs,
+    /// What every list is checked against.
+    pub(super) rules: Rules,
     pub(super) started: (UnixNanos, Instant),
     pub(super) observer: Arc<dyn Observer>,
     pub(super) statistics: Statistics,
     state: RwLock<State>,
+}
+
+/// What a list must keep to, beside being whole. Only a restart changes any of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) local: IsdAs,
+    pub(super) times: KeyTimes,
+    pub(super) default_protocol: Protocol,
+    pub(super) max_peers: u32,
+    pub(super) least_mtu: u16,
+}
+
+impl Rules {
+    /// Reads a list whose secrets may be held by the one `in_force`. Also what works, yet is hardly meant so.
+    pub(super) fn read(
+        self,
+        path: &Path,
+        text: &str,
+        format: Format,
+        secret_files: SecretFiles,
+        in_force: &AsList,
+    ) -> Result<(AsList, Vec<String>), Problems> {
+        let context = Context {
+            local: Some(self.local),
+            default_protocol: self.default_protocol,
+            times: Some(self.times),
+            max_peers: self.max_peers,
+            least_mtu: self.least_mtu,
+            held: Held::By(in_force),
+            secret_files,
+        };
+        let read = AsList::read(path, text, format, &context)?;
+        Ok((read.list, read.warnings.iter().map(ToString::to_string).collect()))
+    }
 }
 
 /// Everything that changes.
@@ -62,13 +100,13 @@ pub(super) struct Pulse {
 impl Shared {
     pub(super) fn new(
         version: String,
-        local: IsdAs,
+        rules: Rules,
         now: UnixNanos,
         observer: Arc<dyn Observer>,
         state: State,
     ) -> Self {
         let (started, statistics) = ((now, Instant::now()), Statistics::default());
-        Self { version, local, started, observer, statistics, state: RwLock::new(state) }
+        Self { version, rules, started, observer, statistics, state: RwLock::new(state) }
     }
 
     pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {

@@ -45,7 +45,7 @@ impl Agent {
             + workers.iter().map(|worker| worker.handoff_lost + worker.unsuitable).sum::<u64>();
         Status {
             version: shared.version.clone(),
-            isd_as: shared.local.to_string(),
+            isd_as: shared.rules.local.to_string(),
             started_at: rfc3339(shared.started.0),
             uptime_s: shared.started.1.elapsed().as_secs(),
             ready: not_ready_because.is_empty(),

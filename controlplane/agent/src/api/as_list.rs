@@ -90,7 +90,7 @@ pub(super) async fn replace(
     let document = Zeroizing::new(body);
     let if_generation = Some(expected_generation(&headers)?);
     let format = format(&headers)?;
-    let request = ApplyRequest { document, format, by: caller.name.clone(), if_generation, dry_run: false };
+    let request = ApplyRequest { document, format, by: caller.name.clone(), if_generation };
     let changes = api.audit.change(&caller, "as_list.replace", "AS list", api.agent.apply_list(request)).await?;
     Ok(([(header::ETAG, etag(changes.generation))], Json(changes)).into_response())
 }
@@ -116,14 +116,13 @@ pub(super) async fn replace(
 )]
 pub(super) async fn check(
     State(api): State<Api>,
-    Read(caller): Read,
+    _: Read,
     headers: HeaderMap,
     body: String,
 ) -> Result<Json<Changes>, Problem> {
     let document = Zeroizing::new(body);
     let format = format(&headers)?;
-    let request = ApplyRequest { document, format, by: caller.name, if_generation: None, dry_run: true };
-    Ok(Json(api.agent.apply_list(request).await?))
+    Ok(Json(api.agent.check_list(document, format).await?))
 }
 
 /// The largest list that is taken, in bytes: a few hundred thousand peers.
