@@ -23,6 +23,14 @@ pub enum ClientError {
         /// What the operating system says.
         why: String,
     },
+    /// Somebody listens there, and no TLS connection comes about.
+    #[error("no secure connection to {server}: {why}\nis the authority that vouches for it the one in --ca?")]
+    NotSecure {
+        /// Where.
+        server: Server,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The Unix socket is there, for others than us.
     #[error(
         "{server} may not be opened: run this as root or as the user that runs the filter, like `sudo photongate …`"
@@ -92,6 +100,12 @@ impl ClientError {
         match (&server, kind) {
             _ if error.is_timeout() => Self::TimedOut { server },
             (Server::Socket(_), Some(ErrorKind::PermissionDenied)) => Self::NotAllowed { server },
+            // Of TLS, the operating system knows nothing.
+            (_, None | Some(ErrorKind::InvalidData | ErrorKind::Other))
+                if error.is_connect() && !error.is_dns() && server.is_encrypted() =>
+            {
+                Self::NotSecure { server, why }
+            }
             _ if error.is_connect() => Self::NotReached { server, why },
             _ => Self::Broken { server, why },
         }
