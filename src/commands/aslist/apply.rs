@@ -20,7 +20,8 @@ use crate::output;
 /// Shows first what changes, and asks if there is somebody at a terminal. The list takes effect whole or not at all, and no packet is
 /// lost. Nothing is changed if another list came into force since the comparison: two operators cannot overwrite each other's work.
 ///
-/// The filter keeps the list over restarts, unless the configuration names a file for it, which then counts.
+/// The filter keeps the list over restarts, until the file that its configuration names (`as_list.file`) becomes another: what is to last
+/// belongs there too. A filter whose peers stand in filter.toml itself takes no list.
 #[derive(Args)]
 #[command(after_long_help = "\
 Examples:
