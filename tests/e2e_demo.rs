@@ -44,7 +44,9 @@ fn an_interrupted_demo_leaves_nothing_behind() {
     kill(Pid::from_raw(demo.id().try_into().unwrap()), Signal::SIGINT).unwrap();
     let output = demo.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&output.stderr).trim(), "photongate: the demo broke off: interrupted");
+    // On a slow machine it is in the middle of a start, and says what the filter has printed so far.
+    let errors = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    assert!(errors.starts_with("photongate: the demo broke off: ") && errors.ends_with("interrupted"), "{errors}");
     assert_eq!(left_behind(), Vec::<String>::new());
 }
 

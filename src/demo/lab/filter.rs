@@ -102,7 +102,9 @@ impl Filter {
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.process.kill()?;
         self.process.wait()?;
-        Ok(fs::remove_dir_all(&self.run_directory)?)
+        // The next filter of this name is given the same folder, which is not this one's to remove when it is dropped.
+        let _ = fs::remove_dir_all(std::mem::take(&mut self.run_directory));
+        Ok(())
     }
 
     fn output(&self) -> String {
