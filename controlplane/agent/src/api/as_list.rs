@@ -68,6 +68,7 @@ pub(super) async fn in_force(State(api): State<Api>, _: Read) -> Json<AsListInFo
         content((AsListDocument = "application/json"), (String = "application/toml")),
         description = "The whole list, up to 64 MiB.",
     ),
+    security(("token" = ["admin"]), ("certificate" = ["admin"])),
     responses(
         (
             status = 200, description = "The list is in force. What it changed.", body = Changes,

@@ -11,37 +11,6 @@ use utoipa::openapi::OpenApi;
 
 use super::openapi;
 
-fn page(document: &OpenApi) -> String {
-    let document = serde_json::to_value(document).expect("the document is made of text");
-    let mut page = String::from(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>photongate: HTTP interface</title>\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <link rel=\"stylesheet\" href=\"/docs/style.css\"></head><body><header>",
-    );
-    let info = &document["info"];
-    let _ = write!(page, "<h1>{} <small>{}</small></h1>", text(&info["title"]), text(&info["version"]));
-    let _ =
-        write!(page, "<p>{} <a href=\"/openapi.json\">openapi.json</a></p></header><main>", text(&info["description"]));
-    for tag in list(&document["tags"]) {
-        let name = tag["name"].as_str().unwrap_or_default();
-        let _ = write!(page, "<section><h2>{}</h2><p>{}</p>", escape(name), text(&tag["description"]));
-        for (path, methods) in object(&document["paths"]) {
-            for (method, operation) in object(methods) {
-                if list(&operation["tags"]).iter().any(|tag| tag == name) {
-                    operation_section(&mut page, path, method, operation);
-                }
-            }
-        }
-        page.push_str("</section>");
-    }
-    page.push_str("<section><h2>Forms</h2>");
-    for (name, schema) in object(&document["components"]["schemas"]) {
-        schema_section(&mut page, name, schema);
-    }
-    page.push_str("</section></main></body></html>");
-    page
-}
-
 /// The description of the interface, for people.
 #[utoipa::path(
     get, path = "/docs", tag = openapi::HEALTH, operation_id = "get_docs", security(()),
@@ -62,17 +31,48 @@ pub(super) async fn docs_style() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, HeaderValue::from_static("text/css; charset=utf-8"))], STYLE)
 }
 
-fn operation_section(page: &mut String, path: &str, method: &str, operation: &Value) {
+fn page(document: &OpenApi) -> String {
+    let document = serde_json::to_value(document).expect("the document is made of text");
+    let mut page = String::from(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>photongate: HTTP interface</title>\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <link rel=\"stylesheet\" href=\"/docs/style.css\"></head><body><header>",
+    );
+    let info = &document["info"];
+    let _ = write!(page, "<h1>{} <small>{}</small></h1>", text(&info["title"]), text(&info["version"]));
+    let _ =
+        write!(page, "<p>{} <a href=\"/openapi.json\">openapi.json</a></p></header><main>", text(&info["description"]));
+    for tag in list(&document["tags"]) {
+        let name = tag["name"].as_str().unwrap_or_default();
+        let _ = write!(page, "<section><h2>{}</h2><p>{}</p>", escape(name), text(&tag["description"]));
+        for (path, methods) in object(&document["paths"]) {
+            for (method, operation) in object(methods) {
+                if list(&operation["tags"]).iter().any(|tag| tag == name) {
+                    operation_section(&mut page, &document, path, method, operation);
+                }
+            }
+        }
+        page.push_str("</section>");
+    }
+    page.push_str("<section><h2>Forms</h2>");
+    for (name, schema) in object(&document["components"]["schemas"]) {
+        schema_section(&mut page, name, schema);
+    }
+    page.push_str("</section></main></body></html>");
+    page
+}
+
+fn operation_section(page: &mut String, document: &Value, path: &str, method: &str, operation: &Value) {
     let _ = write!(
         page,
-        "<details><summary><b>{}</b> <code>{}</code> {}</summary><div>",
+        "<details><summary><b>{}</b> <code>{}</code> {}</summary><div><p>{}</p>",
         escape(&method.to_uppercase()),
         escape(path),
         text(&operation["summary"]),
+        text(&operation["description"]),
     );
-    if let Some(description) = operation["description"].as_str() {
-        let _ = write!(page, "<p>{}</p>", escape(description));
-    }
+    let roles = operation.get("security").unwrap_or(&document["security"]);
+    let _ = write!(page, "<p>For {}.</p>", role(roles));
     let parameters = list(&operation["parameters"]);
     if !parameters.is_empty() {
         page.push_str("<h3>Parameters</h3><table>");
@@ -80,11 +80,12 @@ fn operation_section(page: &mut String, path: &str, method: &str, operation: &Va
             let needed = if parameter["required"] == true { ", needed" } else { "" };
             let _ = write!(
                 page,
-                "<tr><td><code>{}</code></td><td>{}{needed}</td><td>{}</td><td>{}</td></tr>",
+                "<tr><td><code>{}</code></td><td>{}{needed}</td><td>{}</td><td>{} As in <code>{}</code></td></tr>",
                 text(&parameter["name"]),
                 text(&parameter["in"]),
                 form(&parameter["schema"]),
                 text(&parameter["description"]),
+                plain(&parameter["example"]),
             );
         }
         page.push_str("</table>");
@@ -94,19 +95,36 @@ fn operation_section(page: &mut String, path: &str, method: &str, operation: &Va
     }
     page.push_str("<h3>Answers</h3><table>");
     for (status, response) in object(&operation["responses"]) {
+        let response = resolve(document, response);
         let _ = write!(
             page,
             "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
             escape(status),
-            contents(&response["content"]),
             text(&response["description"]),
+            contents(&response["content"]),
         );
     }
     page.push_str("</table></div></details>");
 }
 
+/// Who may call, from the requirements of an operation (OpenAPI 3.1, "Security Requirement Object").
+fn role(requirements: &Value) -> String {
+    let requirements = list(requirements);
+    if requirements.iter().any(|requirement| object(requirement).next().is_none()) {
+        return "everybody".to_owned();
+    }
+    let roles = requirements.first().and_then(|requirement| object(requirement).next());
+    roles.map_or(String::new(), |(_, roles)| format!("callers with the role <code>{}</code>", plain(&roles[0])))
+}
+
+/// What is meant, if the value refers to a part of the document.
+fn resolve<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+    let pointer = value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+    pointer.and_then(|pointer| document.pointer(pointer)).unwrap_or(value)
+}
+
 fn schema_section(page: &mut String, name: &str, schema: &Value) {
-    let _ = write!(page, "<details id=\"{0}\"><summary><code>{0}</code></summary><div>", escape(name));
+    let _ = write!(page, "<details><summary><code>{0}</code></summary><div id=\"{0}\">", escape(name));
     let _ = write!(page, "<p>{}</p>", text(&schema["description"]));
     let needed = list(&schema["required"]);
     if schema["properties"].is_object() {
@@ -175,8 +193,20 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
+/// A sentence or more, in which what stands between backticks is code.
 fn text(value: &Value) -> String {
-    escape(value.as_str().unwrap_or_default())
+    let escaped = escape(value.as_str().unwrap_or_default());
+    let mut parts = escaped.split('`');
+    let mut html = parts.next().unwrap_or_default().to_owned();
+    while let Some(code) = parts.next() {
+        let _ = write!(html, "<code>{code}</code>{}", parts.next().unwrap_or_default());
+    }
+    html
+}
+
+/// A value as it is written in a request.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| escape(&value.to_string()), escape)
 }
 
 fn escape(text: &str) -> String {
@@ -194,7 +224,7 @@ summary { cursor: pointer; padding: .3rem 0 }
 summary b { display: inline-block; min-width: 4.5rem }
 details > div { padding: 0 1rem 1rem; overflow-x: auto; border-left: 3px solid #8886 }
 table { border-collapse: collapse }
-td { padding: .2rem .8rem .2rem 0; vertical-align: top; border-top: 1px solid #8883 }
+td { padding: .2rem .8rem .2rem 0; min-width: 3rem; vertical-align: top; border-top: 1px solid #8883 }
 code { font-size: .92em }
 h3 { margin: .8rem 0 .2rem; font-size: 1rem }
 ";
@@ -211,13 +241,25 @@ mod tests {
             assert!(page.contains(&format!("<code>{path}</code>")), "{path}");
         }
         for form in document.components.unwrap().schemas.keys() {
-            assert!(page.contains(&format!("<details id=\"{form}\">")), "{form}");
+            assert!(page.contains(&format!("<div id=\"{form}\">")), "{form}");
         }
         assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"));
     }
 
     #[test]
+    fn every_answer_is_explained_and_who_may_call_is_said() {
+        let page = page(&openapi::described());
+        assert!(!page.contains("<td></td><td></td>"), "an answer without a word");
+        assert!(page.contains("<td>422</td><td>The document has mistakes"));
+        for whom in ["everybody", "callers with the role <code>read</code>", "callers with the role <code>admin</code>"]
+        {
+            assert!(page.contains(&format!("<p>For {whom}.</p>")), "{whom}");
+        }
+    }
+
+    #[test]
     fn what_looks_like_markup_is_shown_as_it_stands() {
+        assert_eq!(text(&"send `<a>`, or `b`".into()), "send <code>&lt;a&gt;</code>, or <code>b</code>");
         assert_eq!(escape("<b>\"&\"</b>"), "&lt;b&gt;&quot;&amp;&quot;&lt;/b&gt;");
     }
 }

@@ -20,7 +20,7 @@ pub(super) async fn healthz() -> &'static str {
 /// Whether every worker polls and every peer has a key.
 #[utoipa::path(
     get, path = "/readyz", tag = openapi::HEALTH, operation_id = "get_readiness",
-    security((), ("token" = []), ("certificate" = [])),
+    security((), ("token" = ["read"]), ("certificate" = ["read"])),
     responses(
         (status = 200, description = "It is ready.", body = Readiness),
         (status = 503, description = "It is not. Callers that may read are told why.", body = Readiness),

@@ -16,6 +16,7 @@ use super::{Api, openapi, refusals};
     post, path = "/api/v1/peers/{isd_as}/{drkey_protocol}/prefetch",
     tag = openapi::PEERS, operation_id = "prefetch_keys",
     params(openapi::PeerParameters),
+    security(("token" = ["admin"]), ("certificate" = ["admin"])),
     responses(
         (status = 200, description = "The keys held now, and what is wrong with them.", body = PrefetchOutcome),
         (status = 404, response = openapi::NotFound),
@@ -40,6 +41,7 @@ pub(super) async fn prefetch(
     tag = openapi::PEERS, operation_id = "revoke_keys",
     params(openapi::PeerParameters),
     request_body(content = Option<RevokeRequest>, description = "Without a body, the keys of both directions."),
+    security(("token" = ["admin"]), ("certificate" = ["admin"])),
     responses(
         (status = 200, description = "What was revoked, and the keys in force now.", body = RevokeOutcome),
         (status = 404, response = openapi::NotFound),

@@ -41,7 +41,8 @@ pub(super) const TRACES: &str = "traces";
         (name = AS_LIST, description = "Who the peers are: shown, compared, replaced whole."),
         (name = TRACES, description = "Packets with their verdicts, as pcapng."),
     ),
-    security(("token" = []), ("certificate" = [])),
+    // The roles that it takes. Routes for admins say so themselves.
+    security(("token" = ["read"]), ("certificate" = ["read"])),
     modifiers(&Security),
 )]
 struct Document;

@@ -13,6 +13,7 @@ use super::{Api, openapi};
 /// Takes effect whole, or not at all.
 #[utoipa::path(
     post, path = "/api/v1/reload", tag = openapi::FILTER, operation_id = "reload",
+    security(("token" = ["admin"]), ("certificate" = ["admin"])),
     responses(
         (status = 200, description = "What changed.", body = ReloadOutcome),
         (status = 409, response = openapi::NeedsRestart),
@@ -36,6 +37,7 @@ pub(super) async fn log_level(State(api): State<Api>, _: Read) -> Json<LogSettin
 /// Changes what is logged, until the next start.
 #[utoipa::path(
     put, path = "/api/v1/log-level", tag = openapi::FILTER, operation_id = "set_log_level", request_body = LogSettings,
+    security(("token" = ["admin"]), ("certificate" = ["admin"])),
     responses(
         (status = 200, description = "What is logged from now on.", body = LogSettings),
         (status = 415, response = openapi::UnsupportedMediaType),

@@ -29,6 +29,7 @@ pub(super) async fn list(State(api): State<Api>, _: Read) -> Json<Vec<TraceInfo>
 /// The filter keeps it until it is deleted, newer ones need its place, or the filter starts anew.
 #[utoipa::path(
     post, path = "/api/v1/traces", tag = openapi::TRACES, operation_id = "start_trace", request_body = TraceRequest,
+    security(("token" = ["admin"]), ("certificate" = ["admin"])),
     responses(
         (
             status = 201, description = "It runs.", body = TraceInfo,
@@ -71,6 +72,7 @@ pub(super) async fn one(State(api): State<Api>, _: Read, TracePath(id): TracePat
 #[utoipa::path(
     post, path = "/api/v1/traces/{id}/stop", tag = openapi::TRACES, operation_id = "stop_trace",
     params(openapi::TraceParameter),
+    security(("token" = ["admin"]), ("certificate" = ["admin"])),
     responses(
         (status = 200, description = "It has ended, or is about to.", body = TraceInfo),
         (status = 404, response = openapi::NotFound),
@@ -92,6 +94,7 @@ pub(super) async fn stop(
 #[utoipa::path(
     get, path = "/api/v1/traces/{id}/download", tag = openapi::TRACES, operation_id = "download_trace",
     params(openapi::TraceParameter),
+    security(("token" = ["admin"]), ("certificate" = ["admin"])),
     responses(
         (
             status = 200, description = "The file.", body = Vec<u8>, content_type = "application/octet-stream",
@@ -124,6 +127,7 @@ pub(super) async fn download(
 #[utoipa::path(
     delete, path = "/api/v1/traces/{id}", tag = openapi::TRACES, operation_id = "delete_trace",
     params(openapi::TraceParameter),
+    security(("token" = ["admin"]), ("certificate" = ["admin"])),
     responses(
         (status = 204, description = "It is gone."),
         (status = 404, response = openapi::NotFound),
