@@ -65,12 +65,14 @@ fn page(document: &OpenApi) -> String {
 fn operation_section(page: &mut String, document: &Value, path: &str, method: &str, operation: &Value) {
     let _ = write!(
         page,
-        "<details><summary><b>{}</b> <code>{}</code> {}</summary><div><p>{}</p>",
+        "<details><summary><b>{}</b> <code>{}</code> {}</summary><div>",
         escape(&method.to_uppercase()),
         escape(path),
         text(&operation["summary"]),
-        text(&operation["description"]),
     );
+    if let Some(description) = operation.get("description") {
+        let _ = write!(page, "<p>{}</p>", text(description));
+    }
     let roles = operation.get("security").unwrap_or(&document["security"]);
     let _ = write!(page, "<p>For {}.</p>", role(roles));
     let parameters = list(&operation["parameters"]);

@@ -55,11 +55,12 @@ pub(super) async fn revoke(
     body: Bytes,
 ) -> Result<Json<RevokeOutcome>, Problem> {
     let request = match body.as_ref() {
-        b"" => RevokeRequest::default(),
+        b"" => None,
         json => serde_json::from_slice(json).map_err(|error| bad_request(format!("the body: {error}")))?,
     };
+    let RevokeRequest { direction } = request.unwrap_or_default();
     let revoke = async {
-        let outcome = api.agent.revoke(peer, request.direction).await.map_err(Problem::from)?;
+        let outcome = api.agent.revoke(peer, direction).await.map_err(Problem::from)?;
         outcome.ok_or_else(|| refusals::no_such_peer(peer))
     };
     api.audit.change(&caller, "keys.revoke", openapi::peer_name(peer), revoke).await.map(Json)

@@ -16,5 +16,5 @@ pub use keys::{PrefetchOutcome, RevokeOutcome, RevokeRequest, RevokedKey};
 pub use peers::{Degraded, KeyEpoch, Peer, PeerKeys, PeersPage};
 pub use reload::{LogLevel, LogSettings, ReloadOutcome};
 pub use status::{PeerSummary, Readiness, Status};
-pub use traces::{TraceInfo, TraceRequest, TraceState};
+pub use traces::{ReasonName, TraceInfo, TraceRequest, TraceState, VerdictName};
 pub use traffic::{Count, Port, SkewBucket, Traffic, Worker};

@@ -86,7 +86,7 @@ pub(super) struct PeerParameters {
     )]
     isd_as: String,
     /// The DRKey protocol.
-    #[param(example = 3)]
+    #[param(example = 3, maximum = 65535)]
     drkey_protocol: u16,
 }
 

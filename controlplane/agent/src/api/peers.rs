@@ -17,7 +17,10 @@ use crate::agent::PeersQuery;
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// Only peers behind this one: `next` of the page before.
-    #[param(example = "1-ff00:0:110,3", pattern = r"^[0-9]{1,5}-[0-9a-f:]{1,14},[0-9]{1,5}$")]
+    #[param(
+        example = "1-ff00:0:110,3",
+        pattern = r"^[0-9]{1,5}-([0-9]{1,10}|[0-9a-f]{1,4}:[0-9a-f]{1,4}:[0-9a-f]{1,4}),[0-9]{1,5}$"
+    )]
     after: Option<String>,
     /// At most so many.
     #[param(minimum = 1, maximum = 1000, default = 100, example = 20)]

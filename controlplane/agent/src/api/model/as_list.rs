@@ -15,6 +15,7 @@ pub struct AsListInForce {
     /// Where it came from.
     pub origin: AsListOrigin,
     /// When it was applied.
+    #[schema(format = DateTime)]
     pub applied_at: String,
     /// Why the last attempt to apply another one was refused, if that was later.
     pub last_refusal: Option<String>,
@@ -63,6 +64,7 @@ pub struct Changes {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 pub struct PeerName {
     /// The AS.
+    #[schema(example = "20-ff00:0:112")]
     pub isd_as: String,
     /// The DRKey protocol.
     pub drkey_protocol: u16,
@@ -72,6 +74,7 @@ pub struct PeerName {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChangedPeer {
     /// The AS.
+    #[schema(example = "20-ff00:0:112")]
     pub isd_as: String,
     /// The DRKey protocol.
     pub drkey_protocol: u16,

@@ -20,6 +20,7 @@ pub struct PeersPage {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Peer {
     /// The AS.
+    #[schema(example = "20-ff00:0:112")]
     pub isd_as: String,
     /// The DRKey protocol of the keys shared with it.
     pub drkey_protocol: u16,
@@ -49,6 +50,7 @@ pub struct PeerKeys {
     /// The key that it replaces, until it ends.
     pub outbound_old: Option<KeyEpoch>,
     /// When the next key is fetched, if that is settled.
+    #[schema(format = DateTime)]
     pub next_fetch_at: Option<String>,
 }
 
@@ -56,8 +58,10 @@ pub struct PeerKeys {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyEpoch {
     /// The first instant of the epoch.
+    #[schema(format = DateTime)]
     pub start: String,
     /// The first instant after it.
+    #[schema(format = DateTime)]
     pub end: String,
 }
 
@@ -67,12 +71,15 @@ pub struct Degraded {
     /// What went wrong last.
     pub reason: String,
     /// Since when.
+    #[schema(format = DateTime)]
     pub since: String,
     /// How often it was tried since then.
     pub attempts: u32,
     /// When it is tried next.
+    #[schema(format = DateTime)]
     pub next_attempt_at: Option<String>,
     /// When the last key for one of the directions ends, or ended: from then on the peer's traffic is dropped.
+    #[schema(format = DateTime)]
     pub dark_at: Option<String>,
     /// Whether that time has come.
     pub is_dark: bool,

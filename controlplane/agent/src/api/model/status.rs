@@ -11,8 +11,10 @@ pub struct Status {
     /// Version of the program.
     pub version: String,
     /// The AS that the filter stands in front of.
+    #[schema(example = "20-ff00:0:112")]
     pub isd_as: String,
     /// When the filter started.
+    #[schema(format = DateTime)]
     pub started_at: String,
     /// How long ago that was, in seconds.
     pub uptime_s: u64,
