@@ -35,6 +35,7 @@ pub(crate) struct ApiTlsConfig {
 
 impl ApiConfig {
     /// Whether it listens just where it does when nobody says anything about it.
+    #[cfg(feature = "dataplane")]
     pub(crate) fn listens_by_default(&self) -> bool {
         self.listen == [DEFAULT_LISTEN]
     }
