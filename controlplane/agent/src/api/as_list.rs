@@ -8,7 +8,7 @@ use photongate_net::http::{Admin, ChangeRefusals, Problem, Read, ReadRefusals};
 use zeroize::Zeroizing;
 
 use super::model::{AsListInForce, Changes};
-use super::{Api, openapi};
+use super::{Api, apart, openapi};
 use crate::agent::ApplyRequest;
 use crate::as_list::{AsListDocument, Format};
 
@@ -30,15 +30,17 @@ use crate::as_list::{AsListDocument, Format};
         ReadRefusals,
     ),
 )]
-pub(super) async fn show(State(api): State<Api>, _: Read, headers: HeaderMap) -> Response {
+pub(super) async fn show(State(api): State<Api>, _: Read, headers: HeaderMap) -> Result<Response, Problem> {
     let (list, in_force) = api.agent.as_list();
-    let (media_type, body) = if prefers_toml(&headers) { (TOML, list.to_toml()) } else { (JSON, list.to_json()) };
+    let is_toml = prefers_toml(&headers);
+    let body = apart(move || if is_toml { list.to_toml() } else { list.to_json() }).await?;
+    let media_type = if is_toml { TOML } else { JSON };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
         (header::ETAG, etag(in_force.generation)),
         (header::VARY, HeaderValue::from_static("accept")),
     ];
-    (headers, body).into_response()
+    Ok((headers, body).into_response())
 }
 
 /// Which AS list is in force.

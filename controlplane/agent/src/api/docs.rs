@@ -227,7 +227,7 @@ summary b { display: inline-block; min-width: 4.5rem }
 details > div { padding: 0 1rem 1rem; overflow-x: auto; border-left: 3px solid #8886 }
 table { border-collapse: collapse }
 td { padding: .2rem .8rem .2rem 0; min-width: 3rem; vertical-align: top; border-top: 1px solid #8883 }
-code { font-size: .92em }
+code { font-size: .92em; overflow-wrap: anywhere }
 h3 { margin: .8rem 0 .2rem; font-size: 1rem }
 ";
 

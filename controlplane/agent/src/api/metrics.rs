@@ -2,10 +2,10 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use photongate_net::http::{Problem, Read, ReadRefusals};
 
-use super::{Api, openapi};
+use super::{Api, apart, openapi};
 use crate::metrics;
 
 /// Everything that is counted, for Prometheus.
@@ -20,8 +20,6 @@ use crate::metrics;
 )]
 pub(super) async fn metrics(State(api): State<Api>, _: Read) -> Result<Response, Problem> {
     let certificate_expires = (api.certificate)();
-    // A hundred thousand peers take a tenth of a second or more: not on a thread that others wait for.
-    let text = tokio::task::spawn_blocking(move || metrics::text(&api.agent, certificate_expires));
-    let text = text.await.map_err(|_| Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR))?;
+    let text = apart(move || metrics::text(&api.agent, certificate_expires)).await?;
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(metrics::MEDIA_TYPE))], text).into_response())
 }

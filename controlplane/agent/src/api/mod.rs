@@ -115,5 +115,14 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(events::events))
 }
 
+/// Does something that takes a while if there are many peers, on a thread that nobody else waits for.
+///
+/// # Errors
+/// A problem if it panicked.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR))
+}
+
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 
 use super::extract::{PeerPath, Query, bad_request, peer as parse_peer};
 use super::model::{Peer, PeersPage};
-use super::{Api, openapi, refusals};
+use super::{Api, apart, openapi, refusals};
 use crate::agent::PeersQuery;
 
 /// Which peers are asked for.
@@ -43,7 +43,8 @@ pub(super) async fn peers(
     _: Read,
     Query(wanted): Query<Wanted>,
 ) -> Result<Json<PeersPage>, Problem> {
-    Ok(Json(api.agent.peers(&wanted.checked()?)))
+    let query = wanted.checked()?;
+    apart(move || api.agent.peers(&query)).await.map(Json)
 }
 
 /// One peer.
