@@ -77,9 +77,12 @@ impl Refusal {
         let attempts = earlier.as_ref().map_or(0, |trouble| trouble.attempts).saturating_add(1);
         // When the next key is known to be far ahead, it is still asked now and then: the source may have got another.
         let wait = pace.back_off(attempts, peer, direction);
-        let next_attempt = match until.map(|until| context.fetch_at(until)).filter(|fetch| now < *fetch) {
-            Some(fetch) => fetch.min(now.saturating_add(LONGEST_RETRY)),
-            None => now.saturating_add(wait),
+        let next_attempt = match until.map(|until| context.fetch_at(until)) {
+            Some(fetch) if now < fetch => fetch.min(now.saturating_add(LONGEST_RETRY)),
+            // Only now is it known for which instant to ask, and a peer whose clock is ahead may soon use that key. Once only, for
+            // a source may name ever later instants.
+            Some(_) if attempts == 1 => now,
+            _ => now.saturating_add(wait),
         };
         lane.trouble = Some(Box::new(Trouble {
             reason: self.reason.into(),

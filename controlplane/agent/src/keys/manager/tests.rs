@@ -246,6 +246,23 @@ fn lanes_that_failed_get_at_most_half_of_the_places() {
 }
 
 #[test]
+fn the_first_key_is_asked_for_at_once_when_the_source_says_that_it_begins_in_a_moment() {
+    let begins = at(1_000);
+    let just_before = UnixNanos(begins.0 - 1_000_000);
+    let mut manager = KeyManager::new(times(), 1);
+    manager.add(peer(1), HeldKeys::default(), just_before);
+    let none_yet = || FetchError::NoKey { reason: "not yet".to_owned(), until: Some(begins) };
+    for attempt in [just_before, begins] {
+        let fetches = manager.due_fetches(just_before, 4);
+        assert_eq!(fetches.iter().map(|fetch| fetch.request.at).collect::<Vec<_>>(), [attempt; 2]);
+        for fetch in fetches {
+            assert_eq!(manager.on_fetched(fetch.id, Err(none_yet()), just_before), Outcome::Failed);
+        }
+    }
+    assert_eq!(manager.due_fetches(just_before, 4), [], "it is asked at once only once");
+}
+
+#[test]
 fn answers_that_do_not_fit_are_refused() {
     let refusal = |answer: fn(FetchedKey) -> FetchedKey| {
         let mut bench = Bench::with_peer(at(1_010));
