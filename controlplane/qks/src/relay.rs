@@ -1,0 +1,1 @@
+//! Keys for servers without a common link, hop by hop. Pure.

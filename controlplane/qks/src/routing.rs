@@ -1,0 +1,1 @@
+//! Which way keys travel: link state between key servers. Pure.
