@@ -1,5 +1,7 @@
 //! TLS identities: who we are, and which certificates of others we believe. TLS 1.3 (RFC 8446) and nothing older.
 
+mod certificate;
+mod client;
 mod error;
 mod server;
 mod subject;
@@ -20,6 +22,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use zeroize::Zeroize;
 
+pub use certificate::{CertificateInfo, Fingerprint, NotAFingerprint};
+pub use client::{ClientTls, ClientTlsFiles, OtherServer};
 pub use error::{Mistake, TlsError};
 pub use server::{ClientCertificates, ServerTls, TlsFiles};
 pub use subject::{NotASubject, Subject, SubjectPattern};

@@ -36,6 +36,11 @@ impl Subject {
     /// `None` if it is no certificate, or its alternative names cannot be read.
     pub fn of(certificate: &[u8]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+        Self::in_certificate(&certificate)
+    }
+
+    /// As [`of`](Self::of), for a certificate that was parsed already.
+    pub(super) fn in_certificate(certificate: &X509Certificate<'_>) -> Option<Self> {
         let common_names = certificate.subject().iter_common_name();
         let common_names = common_names.filter_map(|name| name.as_str().ok()).map(str::to_owned).collect();
         let alternative_names = match certificate.subject_alternative_name().ok()? {
@@ -43,6 +48,35 @@ impl Subject {
             None => Vec::new(),
         };
         Some(Self { common_names, alternative_names })
+    }
+
+    /// The common names of the subject, in its order. Most certificates have one or none.
+    pub fn common_names(&self) -> impl Iterator<Item = &str> {
+        self.common_names.iter().map(String::as_str)
+    }
+
+    /// The alternative names that are DNS names.
+    pub fn dns_names(&self) -> impl Iterator<Item = &str> {
+        self.alternative_names.iter().filter_map(|name| match name {
+            AlternativeName::Dns(name) => Some(name.as_str()),
+            AlternativeName::Ip(_) | AlternativeName::Uri(_) | AlternativeName::Email(_) => None,
+        })
+    }
+
+    /// The alternative names that are URIs.
+    pub fn uris(&self) -> impl Iterator<Item = &str> {
+        self.alternative_names.iter().filter_map(|name| match name {
+            AlternativeName::Uri(name) => Some(name.as_str()),
+            AlternativeName::Dns(_) | AlternativeName::Ip(_) | AlternativeName::Email(_) => None,
+        })
+    }
+
+    /// The alternative names that are IP addresses.
+    pub fn ip_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.alternative_names.iter().filter_map(|name| match name {
+            AlternativeName::Ip(address) => Some(*address),
+            AlternativeName::Dns(_) | AlternativeName::Uri(_) | AlternativeName::Email(_) => None,
+        })
     }
 
     /// Whether the certificate has the name that `pattern` asks for.
@@ -60,7 +94,9 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let common = self.common_names.iter().map(|name| format!("CN={}", name.escape_debug()));
         let alternative = self.alternative_names.iter().map(|name| match name {
-            AlternativeName::Dns(name) | AlternativeName::Text(name) => format!("SAN:{}", name.escape_debug()),
+            AlternativeName::Dns(name) | AlternativeName::Uri(name) | AlternativeName::Email(name) => {
+                format!("SAN:{}", name.escape_debug())
+            }
             AlternativeName::Ip(address) => format!("SAN:{address}"),
         });
         let names: Vec<_> = common.chain(alternative).collect();
@@ -95,15 +131,16 @@ impl fmt::Display for SubjectPattern {
 enum AlternativeName {
     Dns(String),
     Ip(IpAddr),
-    /// A URI or an email address.
-    Text(String),
+    Uri(String),
+    Email(String),
 }
 
 impl AlternativeName {
     fn read(name: &GeneralName<'_>) -> Option<Self> {
         match *name {
             GeneralName::DNSName(name) => Some(Self::Dns(name.to_owned())),
-            GeneralName::URI(name) | GeneralName::RFC822Name(name) => Some(Self::Text(name.to_owned())),
+            GeneralName::URI(name) => Some(Self::Uri(name.to_owned())),
+            GeneralName::RFC822Name(name) => Some(Self::Email(name.to_owned())),
             GeneralName::IPAddress(bytes) => {
                 let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
                 let v6 = <[u8; 16]>::try_from(bytes).map(IpAddr::from);
@@ -117,7 +154,7 @@ impl AlternativeName {
         match self {
             Self::Dns(name) => name.eq_ignore_ascii_case(wanted),
             Self::Ip(address) => wanted.parse() == Ok(*address),
-            Self::Text(name) => name == wanted,
+            Self::Uri(name) | Self::Email(name) => name == wanted,
         }
     }
 }
@@ -152,6 +189,21 @@ mod tests {
         for name in ["monitor", "example", "2001:db8::8", "spiffe://example/", "other@example"] {
             assert!(!subject.is(&pattern(&format!("SAN:{name}"))), "{name}");
         }
+    }
+
+    #[test]
+    fn the_names_of_a_subject_are_told_apart_by_their_kind() {
+        let names = vec![
+            SanType::URI("photongate:qks:a".try_into().unwrap()),
+            SanType::DnsName("a.example".try_into().unwrap()),
+            SanType::Rfc822Name("ops@example".try_into().unwrap()),
+            SanType::IpAddress("192.0.2.7".parse().unwrap()),
+        ];
+        let subject = subject("a", names);
+        assert_eq!(subject.common_names().last(), Some("a"));
+        assert_eq!(subject.dns_names().collect::<Vec<_>>(), ["a.example"]);
+        assert_eq!(subject.uris().collect::<Vec<_>>(), ["photongate:qks:a"]);
+        assert_eq!(subject.ip_addresses().collect::<Vec<_>>(), ["192.0.2.7".parse::<IpAddr>().unwrap()]);
     }
 
     #[test]
