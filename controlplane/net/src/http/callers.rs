@@ -1,5 +1,7 @@
 //! How a server finds out who sent a request.
 
+use std::net::SocketAddr;
+
 use http::{HeaderMap, header};
 use nix::unistd::geteuid;
 use tokio::net::unix::UCred;
@@ -95,22 +97,20 @@ pub(super) enum Transport {
 
 impl Connection {
     /// One over the Unix socket, from the process that the kernel names.
-    pub(super) fn unix(peer: &UCred) -> Self {
-        let process = peer.pid().map(|pid| format!(", process {pid}")).unwrap_or_default();
-        let from = format!("unix socket{process}");
+    pub(super) fn unix(peer: &UCred, from: String) -> Self {
         let identity = of_user(peer.uid(), geteuid().as_raw(), &from);
         Self { identity, from, source: Source::Unix, transport: Transport::Unix }
     }
 
     /// One from this machine, over TCP.
-    pub(super) fn plain(address: std::net::SocketAddr) -> Self {
-        let (from, source) = (address.to_string(), address.ip().into());
+    pub(super) fn plain(address: SocketAddr, from: String) -> Self {
+        let source = address.ip().into();
         Self { identity: Identity::Anonymous, from, source, transport: Transport::Plain }
     }
 
     /// One over TLS, whose other end has shown `certificate` (DER), or none.
-    pub(super) fn tls(address: std::net::SocketAddr, certificate: Option<&[u8]>, callers: &Callers) -> Self {
-        let (from, source) = (address.to_string(), address.ip().into());
+    pub(super) fn tls(address: SocketAddr, from: String, certificate: Option<&[u8]>, callers: &Callers) -> Self {
+        let source = address.ip().into();
         let identity =
             certificate.map_or(Identity::Anonymous, |certificate| callers.of_certificate(certificate, &from));
         Self { identity, from, source, transport: Transport::Tls }

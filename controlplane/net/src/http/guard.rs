@@ -13,6 +13,7 @@ use tower::ServiceExt;
 
 use super::body::{BodyRules, BoundedBody, EndingBody, Pace};
 use super::callers::{Callers, Connection};
+use super::gate::{Gate, Peer, stopped};
 use super::limits::RateLimits;
 use super::{Bounds, Identity, Problem, browser};
 
@@ -43,56 +44,6 @@ impl Guard {
             bounds,
             content_security_policy: HeaderValue::from_static(content_security_policy),
             stop,
-        }
-    }
-
-    pub(super) const fn bounds(&self) -> &Bounds {
-        &self.bounds
-    }
-
-    pub(super) const fn callers(&self) -> &Callers {
-        &self.callers
-    }
-
-    /// Resolves when the server is to stop.
-    pub(super) fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut stop = self.stop.clone();
-        async move {
-            // An error means that the server itself is gone.
-            let _ = stop.wait_for(|stop| *stop).await;
-        }
-    }
-
-    /// The answer to a request that came over `connection`.
-    pub(super) async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Response {
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let identity = self.callers.identify(connection, request.headers());
-        let who = match &identity {
-            Ok(Identity::Known(caller)) => Some(caller.name.clone()),
-            _ => None,
-        };
-        let outcome = match self.admit(connection, &request, identity) {
-            Ok(identity) => self.route(request, identity).await,
-            Err(problem) => Err(problem),
-        };
-        let mut answer = match outcome {
-            Ok(answer) => as_problem(answer).await,
-            Err(problem) => problem.into_response(),
-        };
-        let status = answer.status();
-        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
-            let counted = if who.is_some() { Ok(()) } else { self.limits.note_failure(connection.source) };
-            match counted {
-                Ok(()) => tracing::warn!(from = connection.from, who, %method, path, %status, "a caller is refused"),
-                Err(too_many) => answer = too_many.into_response(),
-            }
-        }
-        tracing::debug!(from = connection.from, who, %method, path, status = %answer.status(), "request");
-        self.add_headers(answer.headers_mut());
-        if is_event_stream(&answer) {
-            answer.map(|body| Body::new(EndingBody::new(body, self.stopped())))
-        } else {
-            answer
         }
     }
 
@@ -129,6 +80,59 @@ impl Guard {
         }
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         headers.entry(header::CONTENT_SECURITY_POLICY).or_insert_with(|| self.content_security_policy.clone());
+    }
+}
+
+impl Gate for Guard {
+    type Connection = Connection;
+
+    fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    fn stopped(&self) -> impl Future<Output = ()> + Send + 'static {
+        stopped(&self.stop)
+    }
+
+    fn connected(&self, peer: &Peer<'_>) -> Connection {
+        let from = peer.to_string();
+        match *peer {
+            Peer::Unix(process) => Connection::unix(process, from),
+            Peer::Plain(address) => Connection::plain(address, from),
+            Peer::Tls(address, certificate) => Connection::tls(address, from, certificate, &self.callers),
+        }
+    }
+
+    async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Response {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let identity = self.callers.identify(connection, request.headers());
+        let who = match &identity {
+            Ok(Identity::Known(caller)) => Some(caller.name.clone()),
+            _ => None,
+        };
+        let outcome = match self.admit(connection, &request, identity) {
+            Ok(identity) => self.route(request, identity).await,
+            Err(problem) => Err(problem),
+        };
+        let mut answer = match outcome {
+            Ok(answer) => as_problem(answer).await,
+            Err(problem) => problem.into_response(),
+        };
+        let status = answer.status();
+        if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
+            let counted = if who.is_some() { Ok(()) } else { self.limits.note_failure(connection.source) };
+            match counted {
+                Ok(()) => tracing::warn!(from = connection.from, who, %method, path, %status, "a caller is refused"),
+                Err(too_many) => answer = too_many.into_response(),
+            }
+        }
+        tracing::debug!(from = connection.from, who, %method, path, status = %answer.status(), "request");
+        self.add_headers(answer.headers_mut());
+        if is_event_stream(&answer) {
+            answer.map(|body| Body::new(EndingBody::new(body, self.stopped())))
+        } else {
+            answer
+        }
     }
 }
 

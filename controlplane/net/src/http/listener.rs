@@ -17,8 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::callers::Connection;
-use super::guard::Guard;
+use super::gate::{Gate, Peer};
 use super::patience::Patient;
 use crate::tls::ServerTls;
 use crate::unix_socket::{self, SocketError, SocketFile};
@@ -101,18 +100,18 @@ impl Listener {
     }
 
     /// Serves clients until the server stops, and then those that are connected for a little longer.
-    pub(super) async fn serve(self, guard: Arc<Guard>) {
+    pub(super) async fn serve<G: Gate>(self, gate: Arc<G>) {
         // Each listener has its own, so that a crowd at one does not shut the operator out of another.
-        let places = Arc::new(Semaphore::new(guard.bounds().connections));
+        let places = Arc::new(Semaphore::new(gate.bounds().connections));
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
-                () = guard.stopped() => break,
+                () = gate.stopped() => break,
                 accepted = self.accept(&places) => match accepted {
                     Ok((stream, place)) => {
-                        let guard = Arc::clone(&guard);
+                        let gate = Arc::clone(&gate);
                         connections.spawn(async move {
-                            stream.serve(&guard).await;
+                            stream.serve(&gate).await;
                             drop(place);
                         });
                     }
@@ -128,7 +127,7 @@ impl Listener {
         drop(self);
         let ended = async { while connections.join_next().await.is_some() {} };
         // Those that have not ended by then are cut off when the set is dropped.
-        let _ = timeout(guard.bounds().drain, ended).await;
+        let _ = timeout(gate.bounds().drain, ended).await;
     }
 
     async fn accept(&self, places: &Arc<Semaphore>) -> io::Result<(Stream, OwnedSemaphorePermit)> {
@@ -163,24 +162,23 @@ enum Stream {
 }
 
 impl Stream {
-    async fn serve(self, guard: &Arc<Guard>) {
+    async fn serve<G: Gate>(self, gate: &Arc<G>) {
         match self {
             Self::Unix(stream) => match stream.peer_cred() {
-                Ok(peer) => serve_requests(stream, Connection::unix(&peer), guard).await,
+                Ok(peer) => serve_requests(stream, Peer::Unix(&peer), gate).await,
                 Err(error) => tracing::warn!(%error, "the kernel does not say who is at the Unix socket"),
             },
             Self::Plain(stream, from) => {
                 send_at_once(&stream);
-                serve_requests(stream, Connection::plain(from), guard).await;
+                serve_requests(stream, Peer::Plain(from), gate).await;
             }
             Self::Tls(stream, from, acceptor) => {
                 send_at_once(&stream);
-                match timeout(guard.bounds().handshake, acceptor.accept(stream)).await {
+                match timeout(gate.bounds().handshake, acceptor.accept(stream)).await {
                     Ok(Ok(stream)) => {
                         let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-                        let certificate = certificate.map(AsRef::<[u8]>::as_ref);
-                        let connection = Connection::tls(from, certificate, guard.callers());
-                        serve_requests(stream, connection, guard).await;
+                        let certificate = certificate.map(|certificate| certificate.as_ref().to_vec());
+                        serve_requests(stream, Peer::Tls(from, certificate.as_deref()), gate).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%from, %error, "a TLS handshake failed"),
                     Err(_) => tracing::debug!(%from, "a TLS handshake took too long"),
@@ -197,17 +195,18 @@ fn send_at_once(stream: &TcpStream) {
     }
 }
 
-async fn serve_requests<S>(stream: S, connection: Connection, guard: &Arc<Guard>)
+async fn serve_requests<S, G>(stream: S, peer: Peer<'_>, gate: &Arc<G>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    G: Gate,
 {
-    let bounds = guard.bounds();
+    let bounds = gate.bounds();
     let stream = TokioIo::new(Patient::new(stream, bounds.write));
-    let connection = Arc::new(connection);
-    let from = connection.from.clone();
+    let connection = Arc::new(gate.connected(&peer));
+    let from = peer.to_string();
     let service = service_fn(|request| {
-        let (guard, connection) = (Arc::clone(guard), Arc::clone(&connection));
-        async move { Ok::<_, std::convert::Infallible>(guard.answer(&connection, request).await) }
+        let (gate, connection) = (Arc::clone(gate), Arc::clone(&connection));
+        async move { Ok::<_, std::convert::Infallible>(gate.answer(&connection, request).await) }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -218,7 +217,7 @@ where
     let mut serving = pin!(serving);
     let outcome = tokio::select! {
         outcome = serving.as_mut() => outcome,
-        () = guard.stopped() => {
+        () = gate.stopped() => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
