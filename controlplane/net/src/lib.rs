@@ -1,10 +1,11 @@
-//! What several roles share and no library gives: configuration loading, files that hold secrets,
-//! HTTP servers and their callers, and shutdown.
+//! What several roles share and no library gives: configuration loading, files that hold secrets, TLS identities and a private authority
+//! that issues them, HTTP servers and their callers, and shutdown.
 
 #![forbid(unsafe_code)]
 
 pub mod config;
 pub mod http;
+pub mod pki;
 pub mod secret_file;
 mod shutdown;
 pub mod tls;

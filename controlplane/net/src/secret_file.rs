@@ -181,7 +181,7 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// What the names of files begin with that are not written yet. One that stays behind was left by a crash.
-const UNFINISHED: &str = ".unfinished-";
+pub(crate) const UNFINISHED: &str = ".unfinished-";
 
 /// The rights of the group and of everybody else.
 const OTHERS: u32 = 0o077;
