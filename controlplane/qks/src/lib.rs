@@ -6,7 +6,9 @@
 #![forbid(unsafe_code)]
 
 pub mod ids;
+pub mod key_id;
 pub mod links;
 pub mod relay;
 pub mod routing;
 pub mod secrets;
+pub mod stock;
