@@ -12,3 +12,4 @@ pub mod relay;
 pub mod routing;
 pub mod secrets;
 pub mod stock;
+pub mod store;

@@ -1,0 +1,253 @@
+//! What must outlive the process: blocks, marks, assignments. On disk, and shared by the servers of a site if they use PostgreSQL.
+//!
+//! All changes go through one task that commits those that come together in one transaction: a commit waits for the
+//! disk, and a hundred requests can wait for the same one.
+
+mod backend;
+mod judge;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use photongate_wire::UnixNanos;
+use tokio::sync::{mpsc, oneshot};
+use zeroize::Zeroizing;
+
+pub use self::judge::{ReserveRefusal, TakeRefusal};
+pub use self::rows::{Answer, Assignment, KeyRows, Material, NewBlock, RowOfKeys, StoredBlock, Take};
+
+use self::backend::Backend;
+use self::writer::Command;
+use crate::key_id::AssignmentId;
+use crate::secrets::{Sealing, SecretsError, WrappedKeys};
+use crate::stock::{BlockName, Mark};
+
+/// The database of a key server. Clones are the same one.
+#[derive(Clone)]
+pub struct Store {
+    commands: mpsc::Sender<Command>,
+    reader: Backend,
+}
+
+/// Which database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// An SQLite file, made if it is missing. Used by one process at a time.
+    Sqlite(PathBuf),
+    /// A PostgreSQL URL. Its password is a secret, so the URL is never shown.
+    Postgres(Zeroizing<String>),
+}
+
+/// Why the database did not do what it was asked to. Nothing of it was done.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It does not answer, or answers with an error.
+    #[error("the database does not do its work: {0}")]
+    Database(String),
+    /// It is asked for more than it can do.
+    #[error("the database is busy: too many requests wait for it")]
+    Busy,
+    /// What is in it cannot be understood.
+    #[error("the database holds something that cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl Store {
+    /// Opens the database, brings its tables up to date, and starts the task that writes to it.
+    ///
+    /// # Errors
+    /// It cannot be reached, or is of a newer version.
+    pub async fn open(database: &Database) -> Result<Self, StoreError> {
+        let reader = Backend::connect(database).await?;
+        schema::migrate(&reader).await?;
+        let (commands, waiting) = mpsc::channel(LONGEST_QUEUE);
+        tokio::spawn(writer::run(reader.clone(), waiting));
+        Ok(Self { commands, reader })
+    }
+
+    /// Keeps new blocks. Those that are there already stay as they are.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn add_blocks(&self, blocks: Vec<NewBlock>) -> Result<(), StoreError> {
+        self.ask(|done| Command::AddBlocks(blocks, done)).await?
+    }
+
+    /// Moves marks forward; none is moved back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn advance(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
+        self.ask(|done| Command::Advance(marks, done)).await?
+    }
+
+    /// Says who gives blocks out from now on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn set_owner(&self, blocks: Vec<BlockName>, is_mine: bool) -> Result<(), StoreError> {
+        self.ask(|done| Command::SetOwner(blocks, is_mine, done)).await?
+    }
+
+    /// Forgets blocks.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remove_blocks(&self, blocks: Vec<BlockName>) -> Result<(), StoreError> {
+        self.ask(|done| Command::RemoveBlocks(blocks, done)).await?
+    }
+
+    /// Keeps an assignment, so that its takers can fetch their keys. If it is made of pieces, their blocks must be the neighbour's, and
+    /// none of the bytes may have been given out.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the inner one if the pieces are not free.
+    pub async fn reserve(&self, assignment: Assignment) -> Result<Result<(), ReserveRefusal>, StoreError> {
+        self.ask(|done| Command::Reserve(assignment, done)).await?
+    }
+
+    /// Takes keys out for one application: all of them, or none.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the inner one if a key is not there for that application.
+    pub async fn take(&self, take: Take) -> Result<Result<KeyRows, TakeRefusal>, StoreError> {
+        self.ask(|done| Command::Take(take, done)).await?
+    }
+
+    /// Takes assignments back, with what nobody has fetched of them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn void(&self, ids: Vec<AssignmentId>) -> Result<(), StoreError> {
+        self.ask(|done| Command::Void(ids, done)).await?
+    }
+
+    /// Keeps an answer for a caller that may ask for it again. Returns the one that is there already, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remember(&self, answer: Answer) -> Result<Option<Answer>, StoreError> {
+        self.ask(|done| Command::Remember(answer, done)).await?
+    }
+
+    /// The answer that was kept for a caller under a name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn recall(&self, caller: &str, name: &str) -> Result<Option<Answer>, StoreError> {
+        self.reader.recall(caller, name).await
+    }
+
+    /// All blocks, without their bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn blocks(&self) -> Result<Vec<StoredBlock>, StoreError> {
+        self.reader.blocks().await
+    }
+
+    /// The sealed bytes of a block, if it is there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn block_bytes(&self, name: BlockName) -> Result<Option<Vec<u8>>, StoreError> {
+        self.reader.block_bytes(name).await
+    }
+
+    /// Forgets what is over: expired blocks, assignments and answers, and blocks that are used up.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn sweep(&self, now: UnixNanos) -> Result<(), StoreError> {
+        self.ask(|done| Command::Sweep(now, done)).await?
+    }
+
+    /// A value that is kept under a name, such as a registered application.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn entry(&self, kind: &str, name: &str) -> Result<Option<String>, StoreError> {
+        self.reader.entry(kind, name).await
+    }
+
+    /// All values of a kind, with their names, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn entries(&self, kind: &str) -> Result<Vec<(String, String)>, StoreError> {
+        self.reader.entries(kind).await
+    }
+
+    /// Keeps a value under a name, in the place of what was there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn put_entry(&self, kind: &str, name: &str, value: &str) -> Result<(), StoreError> {
+        self.reader.put_entry(kind, name, value).await
+    }
+
+    /// Keeps a value under a name if there is none. Returns whether it did.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn add_entry(&self, kind: &str, name: &str, value: &str) -> Result<bool, StoreError> {
+        self.reader.add_entry(kind, name, value).await
+    }
+
+    /// Forgets a value. Returns whether there was one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn remove_entry(&self, kind: &str, name: &str) -> Result<bool, StoreError> {
+        self.reader.remove_entry(kind, name).await
+    }
+
+    /// Counts up from 1 at each call, also over restarts.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn count(&self, name: &str) -> Result<u64, StoreError> {
+        self.reader.count(name).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, StoreError> {
+        let (done, answer) = oneshot::channel();
+        self.commands.try_send(command(done)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::Database("it was closed".to_owned()),
+        })?;
+        answer.await.map_err(|_| StoreError::Database("it was closed".to_owned()))
+    }
+}
+
+impl WrappedKeys for Store {
+    fn load(&self, number: u32) -> Sealing<'_, Option<Vec<u8>>> {
+        Box::pin(async move { self.reader.wrapped_key(number).await.map_err(unavailable) })
+    }
+
+    fn latest(&self) -> Sealing<'_, Option<u32>> {
+        Box::pin(async move { self.reader.latest_wrapped_key().await.map_err(unavailable) })
+    }
+
+    fn add<'k>(&'k self, number: u32, wrapped: &'k [u8]) -> Sealing<'k, bool> {
+        Box::pin(async move { self.reader.add_wrapped_key(number, wrapped).await.map_err(unavailable) })
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Store")
+    }
+}
+
+fn unavailable(error: StoreError) -> SecretsError {
+    SecretsError::Unavailable(error.to_string())
+}
+
+/// Changes that wait to be committed.
+const LONGEST_QUEUE: usize = 8_192;

@@ -1,0 +1,154 @@
+//! What a batch of reservations and requests does to the rows that it is about. Pure: the database only reads and writes them.
+
+use std::collections::BTreeMap;
+
+use photongate_wire::UnixNanos;
+use serde::{Deserialize, Serialize};
+
+use super::rows::{Assignment, KeyRows, Material, RowOfKeys, Take};
+use crate::ids::SaeId;
+use crate::key_id::AssignmentId;
+use crate::stock::{BlockName, Mark};
+
+/// Why pieces cannot be reserved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case", tag = "why")]
+pub enum ReserveRefusal {
+    /// A block is not there, or not the caller's to give out.
+    #[error("block {} of stream {} is not there, or is not the caller's to give out", block.number, block.stream)]
+    NoBlock {
+        /// Which.
+        block: BlockName,
+    },
+    /// Some of the bytes were given out before.
+    #[error("block {} of stream {} is given out up to byte {}", mark.block.number, mark.block.stream, mark.used)]
+    Gone {
+        /// How far the block is given out here.
+        mark: Mark,
+    },
+}
+
+/// Why keys are not handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TakeRefusal {
+    /// One is not there: it never was, was fetched, or is over, or another application asked for it first.
+    #[error("one or more keys specified are not found on KME")]
+    NotFound,
+    /// One is there, for others.
+    #[error("the caller is not named for one of the keys")]
+    NotEntitled,
+}
+
+/// A block's row, as far as reservations change it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BlockRow {
+    pub(super) length: u32,
+    pub(super) used: u32,
+    pub(super) is_mine: bool,
+}
+
+/// What an assignment's row holds beside its id.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct AssignmentRow {
+    pub(super) master: SaeId,
+    /// Who may fetch the keys, with one bit for each that was.
+    pub(super) takers: Vec<(SaeId, Vec<u64>)>,
+    pub(super) material: Material,
+    /// In nanoseconds since 1970.
+    pub(super) expires_at: u64,
+}
+
+/// The rows of assignments that a batch is about, by id, and what is to become of them.
+#[derive(Debug, Default)]
+pub(super) struct AssignmentRows {
+    pub(super) rows: BTreeMap<AssignmentId, AssignmentRow>,
+    pub(super) changed: BTreeMap<AssignmentId, bool>,
+}
+
+/// Judges one reservation, and moves the marks of its blocks if it is taken.
+pub(super) fn reserve(
+    assignment: &Assignment,
+    blocks: &mut BTreeMap<BlockName, BlockRow>,
+) -> Result<(), ReserveRefusal> {
+    let mut after = BTreeMap::new();
+    for piece in &assignment.material.pieces {
+        let block = piece.block;
+        let row = blocks.get(&block).filter(|row| !row.is_mine).ok_or(ReserveRefusal::NoBlock { block })?;
+        let used = after.get(&block).copied().unwrap_or(row.used);
+        let end = piece.offset.checked_add(piece.length).filter(|end| *end <= row.length && piece.length > 0);
+        let end = end.ok_or(ReserveRefusal::NoBlock { block })?;
+        if piece.offset < used {
+            return Err(ReserveRefusal::Gone { mark: Mark { block, used } });
+        }
+        after.insert(block, end);
+    }
+    for (name, used) in after {
+        blocks.entry(name).and_modify(|row| row.used = used);
+    }
+    Ok(())
+}
+
+impl AssignmentRow {
+    pub(super) fn of(assignment: Assignment) -> Self {
+        let Assignment { master, takers, material, expires_at, .. } = assignment;
+        let takers = takers.into_iter().map(|taker| (taker, Vec::new())).collect();
+        Self { master, takers, material, expires_at: expires_at.0 }
+    }
+}
+
+impl AssignmentRows {
+    /// Takes keys out of the rows: all that are asked for, or none.
+    pub(super) fn take(&mut self, take: &Take) -> Result<KeyRows, TakeRefusal> {
+        let mut is_entitled = true;
+        for (position, (id, index)) in take.keys.iter().enumerate() {
+            let found = self.rows.get(id).filter(|row| {
+                row.master == take.master && *index < row.material.count && take.now < UnixNanos(row.expires_at)
+            });
+            let row = found.ok_or(TakeRefusal::NotFound)?;
+            match row.takers.iter().find(|(taker, _)| *taker == take.taker) {
+                Some((_, taken)) if is_set(taken, *index) => return Err(TakeRefusal::NotFound),
+                Some(_) => {}
+                None => is_entitled = false,
+            }
+            if take.keys[..position].contains(&(*id, *index)) {
+                return Err(TakeRefusal::NotFound);
+            }
+        }
+        if !is_entitled {
+            return Err(TakeRefusal::NotEntitled);
+        }
+        let mut taken = KeyRows::default();
+        for (id, index) in &take.keys {
+            let row = self.rows.get_mut(id).expect("it was found above");
+            let place = taken.rows.iter().position(|row| row.id == *id).unwrap_or_else(|| {
+                taken.rows.push(RowOfKeys { id: *id, material: row.material.clone() });
+                taken.rows.len() - 1
+            });
+            taken.keys.push((place, *index));
+            let (_, bits) = row.takers.iter_mut().find(|(taker, _)| *taker == take.taker).expect("it is entitled");
+            set(bits, *index);
+            let count = u32::from(row.material.count);
+            let is_empty =
+                row.takers.iter().all(|(_, bits)| bits.iter().map(|word| word.count_ones()).sum::<u32>() == count);
+            self.changed.insert(*id, is_empty);
+        }
+        for (id, is_empty) in &self.changed {
+            if *is_empty {
+                self.rows.remove(id);
+            }
+        }
+        Ok(taken)
+    }
+}
+
+fn is_set(bits: &[u64], index: u16) -> bool {
+    bits.get(usize::from(index) / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+}
+
+fn set(bits: &mut Vec<u64>, index: u16) {
+    let word = usize::from(index) / 64;
+    if bits.len() <= word {
+        bits.resize(word + 1, 0);
+    }
+    bits[word] |= 1 << (index % 64);
+}

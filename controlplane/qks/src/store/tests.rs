@@ -1,0 +1,162 @@
+use super::*;
+use crate::ids::StreamId;
+use crate::links::Origin;
+use crate::stock::{BlockState, Piece};
+
+#[tokio::test]
+async fn keys_are_handed_out_once_to_each_who_may_have_them() {
+    let (store, _folder) = store().await;
+    store.reserve(assignment(1, &["bob", "carol"], 2)).await.unwrap().unwrap();
+    let bob = store.take(take("bob", &[(1, 1)])).await.unwrap().unwrap();
+    assert_eq!(bob.keys, [(0, 1)]);
+    assert_eq!(store.take(take("bob", &[(1, 1)])).await.unwrap(), Err(TakeRefusal::NotFound));
+    assert_eq!(store.take(take("dave", &[(1, 0)])).await.unwrap(), Err(TakeRefusal::NotEntitled));
+    store.take(take("bob", &[(1, 0)])).await.unwrap().unwrap();
+    store.take(take("carol", &[(1, 1), (1, 0)])).await.unwrap().unwrap();
+    assert_eq!(store.take(take("dave", &[(1, 0)])).await.unwrap(), Err(TakeRefusal::NotFound), "it is forgotten");
+}
+
+#[tokio::test]
+async fn of_several_keys_all_or_none_are_handed_out() {
+    let (store, _folder) = store().await;
+    store.reserve(assignment(1, &["bob"], 2)).await.unwrap().unwrap();
+    for keys in [&[(1, 0), (2, 0)][..], &[(1, 0), (1, 2)], &[(1, 0), (1, 0)]] {
+        assert_eq!(store.take(take("bob", keys)).await.unwrap(), Err(TakeRefusal::NotFound), "{keys:?}");
+    }
+    store.take(take("bob", &[(1, 0), (1, 1)])).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn of_many_who_ask_for_the_same_key_at_once_one_gets_it() {
+    let (store, _folder) = store().await;
+    store.reserve(assignment(1, &["bob"], 1)).await.unwrap().unwrap();
+    let asking: Vec<_> = (0..50)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.take(take("bob", &[(1, 0)])).await.unwrap().is_ok() })
+        })
+        .collect();
+    let mut got = 0;
+    for asking in asking {
+        got += usize::from(asking.await.unwrap());
+    }
+    assert_eq!(got, 1);
+}
+
+#[tokio::test]
+async fn pieces_are_reserved_in_their_order_and_only_of_the_neighbours_blocks() {
+    let (store, _folder) = store().await;
+    store.add_blocks(vec![block(0, false), block(1, true)]).await.unwrap();
+    let of = |id, pieces: &[(u64, u32, u32)]| Assignment {
+        material: Material { pieces: pieces.iter().map(|piece| this(*piece)).collect(), ..material(1) },
+        ..assignment(id, &["bob"], 1)
+    };
+    store.reserve(of(1, &[(0, 0, 32), (0, 40, 8)])).await.unwrap().unwrap();
+    let mark = Mark { block: name(0), used: 48 };
+    assert_eq!(store.reserve(of(2, &[(0, 47, 32)])).await.unwrap(), Err(ReserveRefusal::Gone { mark }));
+    for refused in [[(1, 0, 32)], [(2, 0, 32)], [(0, 90, 32)], [(0, u32::MAX, 2)], [(0, 48, 0)]] {
+        let outcome = store.reserve(of(3, &refused)).await.unwrap();
+        assert!(matches!(outcome, Err(ReserveRefusal::NoBlock { .. })), "{refused:?}: {outcome:?}");
+    }
+    store.reserve(of(4, &[(0, 48, 52)])).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::Sqlite(folder.path().join("qks.db"));
+    let store = Store::open(&database).await.unwrap();
+    store.add_blocks(vec![block(0, true), block(1, false)]).await.unwrap();
+    store.advance(vec![Mark { block: name(0), used: 64 }]).await.unwrap();
+    store.advance(vec![Mark { block: name(0), used: 32 }]).await.unwrap();
+    store.set_owner(vec![name(1)], true).await.unwrap();
+    store.reserve(assignment(1, &["bob"], 1)).await.unwrap().unwrap();
+    assert_eq!((store.count("boot").await.unwrap(), store.count("boot").await.unwrap()), (1, 2));
+    drop(store);
+    let store = Store::open(&database).await.unwrap();
+    let blocks: Vec<_> = store.blocks().await.unwrap();
+    assert_eq!(
+        blocks.iter().map(|block| (block.state.used, block.state.is_mine)).collect::<Vec<_>>(),
+        [(64, true), (0, true)]
+    );
+    assert_eq!(store.block_bytes(name(1)).await.unwrap(), Some(vec![7; 100]));
+    assert_eq!(store.count("boot").await.unwrap(), 3);
+    store.take(take("bob", &[(1, 0)])).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_is_over_is_swept_away_and_cannot_be_taken() {
+    let (store, _folder) = store().await;
+    store.add_blocks(vec![block(0, true)]).await.unwrap();
+    store.reserve(assignment(1, &["bob"], 1)).await.unwrap().unwrap();
+    let late = Take { now: END, ..take("bob", &[(1, 0)]) };
+    assert_eq!(store.take(late).await.unwrap(), Err(TakeRefusal::NotFound));
+    store.sweep(END).await.unwrap();
+    assert_eq!(store.blocks().await.unwrap(), []);
+    assert_eq!(store.take(take("bob", &[(1, 0)])).await.unwrap(), Err(TakeRefusal::NotFound));
+}
+
+#[tokio::test]
+async fn an_answer_that_may_be_asked_for_again_is_kept_with_the_keys_it_took() {
+    let (store, _folder) = store().await;
+    store.reserve(assignment(1, &["bob"], 1)).await.unwrap().unwrap();
+    let answer = Answer {
+        caller: "bob".to_owned(),
+        name: "again".to_owned(),
+        digest: "what".to_owned(),
+        rows: KeyRows::default(),
+        expires_at: END,
+    };
+    let take = Take { remember: Some(answer.clone()), ..take("bob", &[(1, 0)]) };
+    let rows = store.take(take).await.unwrap().unwrap();
+    let kept = store.recall("bob", "again").await.unwrap().unwrap();
+    assert_eq!(kept, Answer { rows, ..answer.clone() });
+    assert_eq!(store.remember(answer).await.unwrap(), Some(kept), "the first one stays");
+}
+
+async fn store() -> (Store, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (Store::open(&Database::Sqlite(folder.path().join("qks.db"))).await.unwrap(), folder)
+}
+
+fn assignment(id: u8, takers: &[&str], count: u16) -> Assignment {
+    Assignment {
+        id: AssignmentId::from_random([id; 14]),
+        master: "alice".parse().unwrap(),
+        takers: takers.iter().map(|taker| taker.parse().unwrap()).collect(),
+        material: material(count),
+        expires_at: END,
+    }
+}
+
+fn material(count: u16) -> Material {
+    Material { key_bytes: 32, count, pieces: Vec::new(), sealed: Some(vec![1, 2, 3]) }
+}
+
+fn take(taker: &str, keys: &[(u8, u16)]) -> Take {
+    let keys = keys.iter().map(|(id, index)| (AssignmentId::from_random([*id; 14]), *index)).collect();
+    Take { taker: taker.parse().unwrap(), master: "alice".parse().unwrap(), keys, now: UnixNanos(1), remember: None }
+}
+
+fn block(number: u64, is_mine: bool) -> NewBlock {
+    let (made_at, expires_at) = (UnixNanos(0), UnixNanos(1_000));
+    NewBlock {
+        name: name(number),
+        state: BlockState { length: 100, used: 0, is_mine, origin: Origin::Qkd, made_at, expires_at },
+        neighbour: "b".parse().unwrap(),
+        link: "ab".parse().unwrap(),
+        check: "check".to_owned(),
+        sealed: vec![7; 100],
+    }
+}
+
+fn name(number: u64) -> BlockName {
+    BlockName { stream: StreamId(uuid::Uuid::nil()), number }
+}
+
+fn this((number, offset, length): (u64, u32, u32)) -> Piece {
+    Piece { block: name(number), offset, length }
+}
+
+/// Later than the clock of the machine that runs the test, by which blocks are retired.
+const END: UnixNanos = UnixNanos(8_000_000_000_000_000_000);

@@ -1,0 +1,115 @@
+//! The task that writes: it collects what waits, commits it in one transaction, and tells everybody.
+
+use photongate_wire::UnixNanos;
+use tokio::sync::{mpsc, oneshot};
+
+use super::StoreError;
+use super::backend::{Backend, Batch};
+use super::judge::{ReserveRefusal, TakeRefusal};
+use super::rows::{Answer, Assignment, KeyRows, NewBlock, Take};
+use crate::key_id::AssignmentId;
+use crate::stock::{BlockName, Mark};
+
+/// A change, and where its outcome goes.
+#[derive(Debug)]
+pub(super) enum Command {
+    AddBlocks(Vec<NewBlock>, Done<()>),
+    Advance(Vec<Mark>, Done<()>),
+    SetOwner(Vec<BlockName>, bool, Done<()>),
+    RemoveBlocks(Vec<BlockName>, Done<()>),
+    Reserve(Assignment, Done<Result<(), ReserveRefusal>>),
+    Take(Take, Done<Result<KeyRows, TakeRefusal>>),
+    Void(Vec<AssignmentId>, Done<()>),
+    Remember(Answer, Done<Option<Answer>>),
+    Sweep(UnixNanos, Done<()>),
+}
+
+type Done<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// Who waits for a batch, in the order of its parts.
+#[derive(Default)]
+struct Waiting {
+    plain: Vec<Done<()>>,
+    reservations: Vec<Done<Result<(), ReserveRefusal>>>,
+    takes: Vec<Done<Result<KeyRows, TakeRefusal>>>,
+    answers: Vec<Done<Option<Answer>>>,
+}
+
+/// Writes until all stores are gone.
+pub(super) async fn run(backend: Backend, mut commands: mpsc::Receiver<Command>) {
+    let mut collected = Vec::with_capacity(LARGEST_BATCH);
+    while commands.recv_many(&mut collected, LARGEST_BATCH).await > 0 {
+        let mut batch = Batch::default();
+        let mut waiting = Waiting::default();
+        for command in collected.drain(..) {
+            match command {
+                Command::AddBlocks(blocks, done) => {
+                    batch.blocks.extend(blocks);
+                    waiting.plain.push(done);
+                }
+                Command::Advance(marks, done) => {
+                    batch.marks.extend(marks);
+                    waiting.plain.push(done);
+                }
+                Command::SetOwner(blocks, is_mine, done) => {
+                    batch.owners.extend(blocks.into_iter().map(|block| (block, is_mine)));
+                    waiting.plain.push(done);
+                }
+                Command::RemoveBlocks(blocks, done) => {
+                    batch.removed.extend(blocks);
+                    waiting.plain.push(done);
+                }
+                Command::Reserve(assignment, done) => {
+                    batch.reservations.push(assignment);
+                    waiting.reservations.push(done);
+                }
+                Command::Take(take, done) => {
+                    batch.takes.push(take);
+                    waiting.takes.push(done);
+                }
+                Command::Void(ids, done) => {
+                    batch.voided.extend(ids);
+                    waiting.plain.push(done);
+                }
+                Command::Remember(answer, done) => {
+                    batch.answers.push(answer);
+                    waiting.answers.push(done);
+                }
+                Command::Sweep(now, done) => {
+                    batch.sweep = batch.sweep.max(Some(now));
+                    waiting.plain.push(done);
+                }
+            }
+        }
+        waiting.tell(backend.commit(batch).await);
+    }
+}
+
+impl Waiting {
+    /// Whoever has given up waiting is passed over.
+    fn tell(self, outcome: Result<super::backend::Outcome, StoreError>) {
+        match outcome {
+            Ok(outcome) => {
+                self.plain.into_iter().for_each(|done| drop(done.send(Ok(()))));
+                tell_each(self.reservations, outcome.reservations);
+                tell_each(self.takes, outcome.takes);
+                tell_each(self.answers, outcome.answers);
+            }
+            Err(error) => {
+                tracing::error!(%error, "a transaction failed");
+                self.plain.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
+                self.reservations.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
+                self.takes.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
+                self.answers.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
+            }
+        }
+    }
+}
+
+fn tell_each<T>(waiting: Vec<Done<T>>, outcomes: Vec<T>) {
+    for (done, outcome) in waiting.into_iter().zip(outcomes) {
+        drop(done.send(Ok(outcome)));
+    }
+}
+
+const LARGEST_BATCH: usize = 1_024;
