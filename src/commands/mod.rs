@@ -12,6 +12,7 @@ pub(crate) mod filter;
 pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod log_level;
+pub(crate) mod pki;
 pub(crate) mod reload;
 pub(crate) mod status;
 pub(crate) mod top;
