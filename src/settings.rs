@@ -69,7 +69,7 @@ pub(crate) fn peers(config: &FilterConfig) -> Result<Vec<Peer>> {
             Ok(Rotation::new(config.isd_as, peer.key.isd_as, secrets, config.keys.times)?)
         });
         let rotation = rotation.with_context(|| format!("the keys of {}", peer.key.isd_as))?;
-        Ok(Peer { key: peer.key, limit: peer.limit.unwrap_or(config.limits.peer), rotation })
+        Ok(Peer { key: peer.key, limit: peer.limit_or(config.limits.peer), rotation })
     };
     config.peers.peers().iter().map(peer).collect()
 }

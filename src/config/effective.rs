@@ -132,7 +132,7 @@ fn peer(peer: &ListedPeer) -> Value {
         "name": peer.name,
         "prefixes": texts(&peer.prefixes).collect::<Vec<_>>(),
         "keys": peer.source.kind(),
-        "limit": peer.limit.as_ref().map(limit),
+        "limit": peer.limit.as_deref().map(limit),
         "best_effort": if peer.refuse_best_effort { "drop" } else { "allow" },
     })
 }

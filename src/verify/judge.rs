@@ -86,7 +86,7 @@ impl Judge {
     /// the future. `None` if no key of the peer is held.
     pub(crate) fn age(&mut self, outcome: &Outcome, timestamp: EpochNanos, now: UnixNanos) -> Option<i64> {
         let keys = &self.keys.at(now).get(outcome.peer?)?.keys;
-        let epochs = [&keys.inbound, &keys.inbound_old].into_iter().flatten().map(|key| key.epoch);
+        let epochs = keys.inbound_containers().into_iter().flatten().map(|key| key.epoch);
         // As the pipeline does, which also considers the epoch before those whose keys are held.
         let starts =
             epochs.flat_map(|epoch| [epoch.start, epoch.start.saturating_sub(epoch.end.distance(epoch.start))]);

@@ -24,17 +24,18 @@ impl AsAsKey {
 
 /// The AS-AS keys held for one peer: for each direction the newest, and the one it replaces.
 ///
-/// The newest may be one whose epoch has not begun. A set is never changed, only replaced.
+/// The newest may be one whose epoch has not begun. A set is never changed, only replaced. The keys that are replaced stand apart:
+/// most of the time there are none.
 #[derive(Debug, Default)]
 pub struct KeySet {
     /// The newest key of what the peer sends; the local AS is its fast side.
     pub inbound: Option<AsAsKey>,
     /// The key that `inbound` replaces, while packets may still have it.
-    pub inbound_old: Option<AsAsKey>,
+    pub inbound_old: Option<Box<AsAsKey>>,
     /// The newest key of what the peer is sent; the peer is its fast side.
     pub outbound: Option<AsAsKey>,
     /// The key that `outbound` replaces, until it ends.
-    pub outbound_old: Option<AsAsKey>,
+    pub outbound_old: Option<Box<AsAsKey>>,
 }
 
 impl KeySet {
@@ -59,7 +60,17 @@ impl KeySet {
     /// The key to send with at `now`: the old one until it ends, then the new one. `None` outside their epochs.
     #[inline]
     pub fn outbound(&self, now: UnixNanos) -> Option<&AsAsKey> {
-        [&self.outbound_old, &self.outbound].into_iter().flatten().find(|key| key.epoch.contains(now))
+        [self.outbound_old.as_deref(), self.outbound.as_ref()].into_iter().flatten().find(|key| key.epoch.contains(now))
+    }
+
+    /// The inbound keys held: the newest, and the one it replaces.
+    pub fn inbound_containers(&self) -> [Option<&AsAsKey>; 2] {
+        [self.inbound.as_ref(), self.inbound_old.as_deref()]
+    }
+
+    /// The outbound keys held: the newest, and the one it replaces.
+    pub fn outbound_containers(&self) -> [Option<&AsAsKey>; 2] {
+        [self.outbound.as_ref(), self.outbound_old.as_deref()]
     }
 
     fn closest(
@@ -71,7 +82,7 @@ impl KeySet {
     ) -> Result<(&AsAsKey, UnixNanos), EpochMiss> {
         let fit = |key: &AsAsKey| key.epoch.sent(timestamp, now, window, grace);
         let new = self.inbound.as_ref().and_then(|key| Some((key, fit(key)?)));
-        let old = self.inbound_old.as_ref().and_then(|key| Some((key, fit(key)?)));
+        let old = self.inbound_old.as_deref().and_then(|key| Some((key, fit(key)?)));
         match (new, old) {
             // Both fit when the epochs begin less than a window apart. An honest packet's time is then off by at most
             // the time threshold under its own key, and by more under the other.
@@ -118,9 +129,9 @@ mod tests {
     fn holding(new: Epoch, old: Epoch) -> KeySet {
         KeySet {
             inbound: Some(key(new)),
-            inbound_old: Some(key(old)),
+            inbound_old: Some(Box::new(key(old))),
             outbound: Some(key(new)),
-            outbound_old: Some(key(old)),
+            outbound_old: Some(Box::new(key(old))),
         }
     }
 
@@ -156,7 +167,7 @@ mod tests {
         let times = KeyTimes::default();
         let outbound_only = KeySet { outbound: Some(key(epoch(0, DAY))), ..KeySet::default() };
         assert_eq!(outbound_only.inbound_for(EpochNanos(0), at(0), &times).unwrap_err(), EpochMiss::NoKey);
-        let old_only = KeySet { inbound_old: Some(key(epoch(0, DAY))), ..KeySet::default() };
+        let old_only = KeySet { inbound_old: Some(Box::new(key(epoch(0, DAY)))), ..KeySet::default() };
         assert_eq!(old_only.inbound_for(EpochNanos(0), at(181), &times).unwrap_err(), EpochMiss::OutsideWindow);
     }
 

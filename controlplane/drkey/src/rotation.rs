@@ -36,13 +36,15 @@ impl Rotation {
         match next.filter(|next| next.from <= now) {
             Some(next) => KeySet {
                 inbound: Some(inbound(next.term)),
-                inbound_old: current.map(inbound),
+                inbound_old: current.map(inbound).map(Box::new),
                 outbound: Some(outbound(next.term)),
-                outbound_old: current.map(outbound),
+                outbound_old: current.map(outbound).map(Box::new),
             },
             None => KeySet {
                 inbound: current.map(inbound),
-                inbound_old: previous.filter(|previous| now < previous.until).map(|previous| inbound(previous.term)),
+                inbound_old: previous
+                    .filter(|previous| now < previous.until)
+                    .map(|previous| Box::new(inbound(previous.term))),
                 outbound: current.map(outbound),
                 outbound_old: None,
             },

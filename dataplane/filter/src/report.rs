@@ -7,7 +7,7 @@ use crate::poll_times::PollTimes;
 use photongate_dpdk::Port;
 use photongate_dpdk::port::PortStats;
 use photongate_pipeline::{PeerKey, PeerState, Skew, Tally, VerdictCounters};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Where the numbers are. Reading them disturbs nobody.
@@ -19,7 +19,7 @@ pub struct Observer {
 
 /// The peers there are, by what they are found by. Workers never look here.
 #[derive(Default)]
-pub(crate) struct Peers(RwLock<BTreeMap<PeerKey, Arc<PeerState>>>);
+pub(crate) struct Peers(RwLock<HashMap<PeerKey, Arc<PeerState>>>);
 
 impl Observer {
     /// All counters but those of peers.
@@ -38,7 +38,11 @@ impl Observer {
     /// The counters of each peer, in the order of their keys.
     pub fn peers(&self) -> Vec<PeerReport> {
         let peers = self.peers.0.read().unwrap_or_else(PoisonError::into_inner);
-        peers.values().map(|peer| PeerReport { key: peer.key, tally: peer.tally() }).collect()
+        let mut reports: Vec<_> =
+            peers.values().map(|peer| PeerReport { key: peer.key, tally: peer.tally() }).collect();
+        drop(peers);
+        reports.sort_unstable_by_key(|peer| peer.key);
+        reports
     }
 
     fn port(&self, index: usize, name: &str, port: &Port) -> PortReport {

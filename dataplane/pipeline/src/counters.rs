@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[derive(Debug)]
 pub struct VerdictCounters(CachePadded<[Pair; Verdict::COUNT]>);
 
+/// A packet and a byte counter.
 #[derive(Debug, Default)]
-struct Pair {
+pub(crate) struct Pair {
     packets: AtomicU64,
     bytes: AtomicU64,
 }
@@ -26,24 +27,34 @@ impl VerdictCounters {
     /// Counts one packet of `bytes` bytes, Ethernet header included, as it arrived.
     #[inline]
     pub fn count(&self, verdict: Verdict, bytes: usize) {
-        let Some(pair) = self.0.get(verdict.index()) else { return };
-        // There is one writer, so a load and a store suffice and the bus need not be locked.
-        pair.packets.store(pair.packets.load(Relaxed).wrapping_add(1), Relaxed);
-        pair.bytes.store(pair.bytes.load(Relaxed).wrapping_add(bytes as u64), Relaxed);
+        if let Some(pair) = self.0.get(verdict.index()) {
+            pair.count(bytes);
+        }
     }
 
     /// The counts as they stand now.
     pub fn snapshot(&self) -> Tally {
-        Tally(std::array::from_fn(|index| Count {
-            packets: self.0[index].packets.load(Relaxed),
-            bytes: self.0[index].bytes.load(Relaxed),
-        }))
+        Tally(std::array::from_fn(|index| self.0[index].read()))
+    }
+}
+
+impl Pair {
+    /// Counts one packet of `bytes` bytes.
+    #[inline]
+    pub(crate) fn count(&self, bytes: usize) {
+        // There is one writer, so a load and a store suffice and the bus need not be locked.
+        self.packets.store(self.packets.load(Relaxed).wrapping_add(1), Relaxed);
+        self.bytes.store(self.bytes.load(Relaxed).wrapping_add(bytes as u64), Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Count {
+        Count { packets: self.packets.load(Relaxed), bytes: self.bytes.load(Relaxed) }
     }
 }
 
 /// Packets and bytes by verdict at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tally([Count; Verdict::COUNT]);
+pub struct Tally(pub(crate) [Count; Verdict::COUNT]);
 
 /// A number of packets and the bytes in them, Ethernet headers included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

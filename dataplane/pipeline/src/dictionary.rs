@@ -1,7 +1,8 @@
 //! Who the peers are and which keys are shared with them, as the packet path sees it.
 
-use crate::counters::{Tally, VerdictCounters};
+use crate::counters::Tally;
 use crate::limits::Limit;
+use crate::peer_counters::PeerCounters;
 use photongate_drkey::{KeySet, Protocol};
 use photongate_wire::IsdAs;
 use std::collections::HashMap;
@@ -30,25 +31,32 @@ pub struct Entry {
 pub struct PeerState {
     /// What the peer is found by.
     pub key: PeerKey,
-    /// How much authenticated traffic it may send.
-    pub limit: Limit,
-    workers: Arc<[VerdictCounters]>,
+    /// `None` if there is no limit, as most peers have none of their own.
+    limit: Option<Box<Limit>>,
+    workers: Arc<[PeerCounters]>,
 }
 
 impl PeerState {
     /// A peer with counters for `workers` workers, all at zero.
     pub fn new(key: PeerKey, limit: Limit, workers: usize) -> Self {
-        Self { key, limit, workers: (0..workers).map(|_| VerdictCounters::default()).collect() }
+        Self { key, limit: boxed(limit), workers: (0..workers).map(|_| PeerCounters::default()).collect() }
     }
 
     /// The same peer with another limit. Its counters go on.
     pub fn with_limit(&self, limit: Limit) -> Self {
-        Self { key: self.key, limit, workers: Arc::clone(&self.workers) }
+        Self { key: self.key, limit: boxed(limit), workers: Arc::clone(&self.workers) }
+    }
+
+    /// How much authenticated traffic it may send.
+    #[inline]
+    pub fn limit(&self) -> &Limit {
+        static UNLIMITED: Limit = Limit::UNLIMITED;
+        self.limit.as_deref().unwrap_or(&UNLIMITED)
     }
 
     /// What `worker` counts for this peer; `None` if there is no such worker.
     #[inline]
-    pub fn counters(&self, worker: usize) -> Option<&VerdictCounters> {
+    pub fn counters(&self, worker: usize) -> Option<&PeerCounters> {
         self.workers.get(worker)
     }
 
@@ -91,6 +99,10 @@ impl KeyDictionary for MemoryDictionary {
             *entry = self.0.get(key);
         }
     }
+}
+
+fn boxed(limit: Limit) -> Option<Box<Limit>> {
+    (!limit.is_unlimited()).then(|| Box::new(limit))
 }
 
 impl fmt::Display for PeerKey {

@@ -112,7 +112,7 @@ impl Pipeline {
             let Some(hit) = found[lane] else { continue };
             let bytes = burst.packets[lane].datagram_len as u64;
             let refused = [
-                (&hit.entry.peer.limit, DropReason::RateLimitPeer),
+                (hit.entry.peer.limit(), DropReason::RateLimitPeer),
                 (&self.settings.authenticated, DropReason::RateLimitAuthenticated),
                 (&self.settings.overall, DropReason::RateLimitOverall),
             ]
@@ -245,7 +245,7 @@ impl Pipeline {
         for lane in *alive {
             let Some(hit) = found[lane] else { continue };
             let limits = [
-                (&hit.entry.peer.limit, DropReason::RateLimitPeer),
+                (hit.entry.peer.limit(), DropReason::RateLimitPeer),
                 (&*self.settings.authenticated, DropReason::RateLimitAuthenticated),
                 (&*self.settings.overall, DropReason::RateLimitOverall),
             ];
@@ -293,7 +293,7 @@ impl Pipeline {
 /// A replay may be of the epoch before those whose keys are still held, so that one is considered, too.
 #[cold]
 fn nearest(entry: &Entry, timestamp: EpochNanos, now: UnixNanos) -> UnixNanos {
-    let keys = [&entry.keys.inbound, &entry.keys.inbound_old].into_iter().flatten();
+    let keys = entry.keys.inbound_containers().into_iter().flatten();
     let starts = keys
         .flat_map(|AsAsKey { epoch, .. }| [epoch.start, epoch.start.saturating_sub(epoch.end.distance(epoch.start))]);
     let sent = starts.filter_map(|start| UnixNanos::in_epoch(start, timestamp));

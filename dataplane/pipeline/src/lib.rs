@@ -21,6 +21,7 @@ mod lanes;
 pub mod limits;
 mod outbound;
 mod packet;
+mod peer_counters;
 mod pipeline;
 mod probe;
 pub mod routes;
@@ -38,6 +39,7 @@ pub use counters::{Count, Tally, VerdictCounters};
 pub use dictionary::{Entry, KeyDictionary, MemoryDictionary, PeerKey, PeerState};
 pub use frame::{Frame, PortIndex};
 pub use lanes::MAX_BURST;
+pub use peer_counters::PeerCounters;
 pub use pipeline::{Parts, Pipeline};
 pub use probe::{Probe, Stage};
 pub use settings::{

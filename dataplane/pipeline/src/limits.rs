@@ -37,6 +37,11 @@ impl Limit {
         Self { bytes: settings.bytes().map(bucket), packets: settings.packets().map(bucket) }
     }
 
+    /// Whether it is [`Self::UNLIMITED`].
+    pub const fn is_unlimited(&self) -> bool {
+        self.bytes.is_none() && self.packets.is_none()
+    }
+
     /// Whether a packet of `bytes` would pass. Changes nothing, and promises nothing: another worker may be faster.
     pub fn check(&self, bytes: u64, now: UnixNanos) -> bool {
         self.bytes.as_ref().is_none_or(|bucket| bucket.available(bytes, now))

@@ -100,14 +100,18 @@ fn changed(change: Change, old: &ListedPeer, new: &ListedPeer) -> String {
             format!("prefixes: {}", [only('-', old, new), only('+', new, old)].concat().join(" "))
         }
         Change::Limit => {
-            format!("limit: {} -> {}", or_none(old.limit.map(limit)), or_none(new.limit.map(limit)))
+            format!(
+                "limit: {} -> {}",
+                or_none(old.limit.as_deref().map(limit)),
+                or_none(new.limit.as_deref().map(limit))
+            )
         }
         Change::BestEffort => format!("best_effort: {} -> {}", best_effort(old), best_effort(new)),
         Change::Keys => "keys: other secrets".to_owned(),
     }
 }
 
-fn limit(limit: LimitSettings) -> String {
+fn limit(limit: &LimitSettings) -> String {
     let rates = [
         (limit.bits_per_second, "bits/s"),
         (limit.burst_bytes, "bytes at once"),

@@ -101,7 +101,7 @@ impl Actor {
             state.keys.restore_revoked(kept.take_revoked());
             let list = Arc::clone(&state.list);
             for peer in list.peers() {
-                let limit = peer.limit.unwrap_or(state.default_limit);
+                let limit = peer.limit_or(state.default_limit);
                 self.admit(&mut state, peer.key, &limit, kept.take(peer.key), now);
             }
         }

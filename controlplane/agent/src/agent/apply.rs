@@ -228,7 +228,7 @@ impl Actor {
         {
             let mut state = self.shared.write();
             for peer in &difference.added {
-                let limit = list.get(*peer).and_then(|peer| peer.limit).unwrap_or(default_limit);
+                let limit = list.get(*peer).map_or(default_limit, |peer| peer.limit_or(default_limit));
                 self.admit(&mut state, *peer, &limit, HeldKeys::default(), now);
             }
             // Sources are found in the list. Until the new one is in force, it has both its own peers and those that go.
@@ -253,8 +253,8 @@ impl Actor {
         let entries = {
             let mut state = self.shared.write();
             let changed = list.peers().iter().filter_map(|peer| {
-                let before = state.list.get(peer.key)?.limit.unwrap_or(state.default_limit);
-                let after = peer.limit.unwrap_or(default_limit);
+                let before = state.list.get(peer.key)?.limit_or(state.default_limit);
+                let after = peer.limit_or(default_limit);
                 (before != after).then_some((peer.key, after))
             });
             let changed: Vec<_> = changed.collect();

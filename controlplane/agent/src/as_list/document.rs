@@ -102,7 +102,7 @@ impl From<&ListedPeer> for PeerDocument {
             drkey_protocol: Some(peer.key.protocol.0),
             prefixes: peer.prefixes.iter().map(ToString::to_string).collect(),
             keys: Some(peer.source.kind().to_owned()),
-            limit: peer.limit.map(LimitDocument::from),
+            limit: peer.limit.as_deref().copied().map(LimitDocument::from),
             best_effort: peer.refuse_best_effort.then(|| "drop".to_owned()),
             shared_secrets: secrets.iter().map(|held| secret(held.not_before)).collect(),
         }

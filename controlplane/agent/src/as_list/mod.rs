@@ -36,7 +36,7 @@ pub struct AsList {
     peers: Box<[ListedPeer]>,
 }
 
-/// One peer: an AS, under one DRKey protocol. A hundred thousand of them take some 25 MB.
+/// One peer: an AS, under one DRKey protocol. A hundred thousand of them take some 20 MB.
 #[derive(Clone, Debug)]
 pub struct ListedPeer {
     /// What the peer is found by.
@@ -47,11 +47,18 @@ pub struct ListedPeer {
     /// another. None: packets from it are verified, none are sent to it.
     pub prefixes: Box<[IpNet]>,
     /// What it may send; `None` leaves it to the filter's `limits.peer`.
-    pub limit: Option<LimitSettings>,
+    pub limit: Option<Box<LimitSettings>>,
     /// Whether packets from its prefixes are refused if they have no proof of origin.
     pub refuse_best_effort: bool,
     /// Where its keys come from.
     pub source: Source,
+}
+
+impl ListedPeer {
+    /// What it may send, where `default` is what peers without a limit of their own may.
+    pub fn limit_or(&self, default: LimitSettings) -> LimitSettings {
+        self.limit.as_deref().copied().unwrap_or(default)
+    }
 }
 
 /// Where the keys shared with a peer come from.

@@ -149,8 +149,9 @@ fn peer<'c>(section: &mut Section<'_>, context: &Context<'c>, taken: &mut Taken<
     Ok(ListedPeer {
         key,
         name: name?,
-        prefixes: prefixes.into_boxed_slice(),
-        limit: limit?.map(|limit| limit.0),
+        // Not cut to size where it is: of a hundred thousand, the rests would lie between all that stays.
+        prefixes: prefixes.as_slice().into(),
+        limit: limit?.map(|limit| Box::new(limit.0)),
         refuse_best_effort: refuse_best_effort?,
         source: Source::SharedSecret(secrets?),
     })

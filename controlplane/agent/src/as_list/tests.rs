@@ -108,7 +108,7 @@ fn a_hundred_thousand_peers_take_300_bytes_each_at_most() {
 /// What differs after `change` about a peer with a limit, a prefix and a secret.
 fn changes(change: impl FnOnce(&mut ListedPeer)) -> Vec<Change> {
     let mut peer = plain(1, &["10.0.0.0/8"]);
-    peer.limit = Some(LimitSettings { packets_per_second: Some(1), ..LimitSettings::default() });
+    peer.limit = Some(Box::new(LimitSettings { packets_per_second: Some(1), ..LimitSettings::default() }));
     let from = AsList::new(vec![peer.clone()]);
     change(&mut peer);
     let difference = from.difference(&AsList::new(vec![peer]));
@@ -131,7 +131,7 @@ fn apply(from: &AsList, difference: &Difference, to: &AsList) -> AsList {
             match change {
                 Change::Name => peer.name = new.name.clone(),
                 Change::Prefixes => peer.prefixes = new.prefixes.clone(),
-                Change::Limit => peer.limit = new.limit,
+                Change::Limit => peer.limit = new.limit.clone(),
                 Change::BestEffort => peer.refuse_best_effort = new.refuse_best_effort,
                 Change::Keys => peer.source = new.source.clone(),
             }
@@ -196,7 +196,7 @@ fn listed_peer() -> impl Strategy<Value = ListedPeer> {
             key: PeerKey { isd_as: isd_as(isd), protocol: Protocol(protocol) },
             name: name.map(String::into_boxed_str),
             prefixes: prefixes.into_iter().collect(),
-            limit,
+            limit: limit.map(Box::new),
             refuse_best_effort,
             source: source(&secrets.into_iter().collect::<Vec<_>>()),
         },

@@ -23,7 +23,7 @@ mod slots;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use photongate_drkey::{Epoch, KeySet, KeyTimes};
+use photongate_drkey::{AsAsKey, Epoch, KeySet, KeyTimes};
 use photongate_pipeline::PeerKey;
 use photongate_wire::UnixNanos;
 
@@ -172,6 +172,11 @@ impl KeyManager {
                     retries_left -= usize::from(class == Class::Retry);
                 }
             }
+            let queue = &mut self.queues[class as usize];
+            if queue.is_empty() {
+                // After a start all peers were in it. They come back a few at a time.
+                queue.shrink_to_fit();
+            }
         }
         fetches
     }
@@ -221,7 +226,8 @@ impl KeyManager {
             let context = Context { pace: &self.pace, peer, direction, now };
             found.lanes[direction as usize].expanded(context)
         });
-        KeySet { inbound, inbound_old, outbound, outbound_old }
+        let apart = |old: Option<AsAsKey>| old.map(Box::new);
+        KeySet { inbound, inbound_old: apart(inbound_old), outbound, outbound_old: apart(outbound_old) }
     }
 
     /// When there is something to do next if nothing happens until then.

@@ -320,12 +320,12 @@ fn inbound(rotation: &Rotation, now: UnixNanos) -> [Option<u64>; 2] {
 
 fn inbound_epochs(rotation: &Rotation, now: UnixNanos) -> [Option<Epoch>; 2] {
     let keys = rotation.key_set(now);
-    [keys.inbound, keys.inbound_old].map(|key| Some(key?.epoch))
+    keys.inbound_containers().map(|key| Some(key?.epoch))
 }
 
 fn outbound_epochs(rotation: &Rotation, now: UnixNanos) -> [Option<Epoch>; 2] {
     let keys = rotation.key_set(now);
-    [keys.outbound, keys.outbound_old].map(|key| Some(key?.epoch))
+    keys.outbound_containers().map(|key| Some(key?.epoch))
 }
 
 fn at(secs: u64) -> UnixNanos {

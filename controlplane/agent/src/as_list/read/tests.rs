@@ -24,7 +24,7 @@ fn a_peer_has_what_its_section_says() {
     assert_eq!((peer.key.isd_as.to_string(), peer.key.protocol), ("20-ff00:0:112".to_owned(), Protocol(7)));
     assert_eq!(peer.name.as_deref(), Some("Zürich, 2nd floor"));
     assert_eq!(peer.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.1.0.0/16", "fd00::/8"]);
-    assert_eq!(peer.limit.unwrap().packets_per_second, Some(5));
+    assert_eq!(peer.limit.as_ref().unwrap().packets_per_second, Some(5));
     assert!(peer.refuse_best_effort && list.refuses_best_effort());
     assert_eq!(list.routes().look_up("10.1.2.3".parse().unwrap()).unwrap().peer, peer.key);
 }
@@ -34,7 +34,7 @@ fn what_a_peer_does_not_say_has_its_default() {
     let list = read(&peer("3-1", "")).unwrap().list;
     let [peer] = list.peers() else { panic!("one peer is expected") };
     assert_eq!(peer.key.protocol, context().default_protocol);
-    assert_eq!((peer.name.as_deref(), peer.prefixes.len(), peer.limit), (None, 0, None));
+    assert_eq!((peer.name.as_deref(), peer.prefixes.len(), peer.limit.as_ref()), (None, 0, None));
     assert!(!peer.refuse_best_effort);
     assert_eq!(peer.source.kind(), "shared_secret");
 }

@@ -1,5 +1,7 @@
 //! The keys of one peer in one direction, and the rules by which they come and go.
 
+use std::borrow::Borrow;
+
 use photongate_crypto::Key;
 use photongate_drkey::{AsAsKey, Epoch};
 use photongate_wire::{Nanos, UnixNanos};
@@ -10,9 +12,9 @@ use crate::keys::{Direction, FetchedKey};
 /// One direction of a peer. Moves nothing by itself: [`Lane::advance`] brings it to an instant.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    /// The two containers, as in a `KeySet`. If there is one key only, it is in `new`.
+    /// The two containers, as in a `KeySet`. If there is one key only, which is most of the time, it is in `new`.
     new: Option<Held>,
-    old: Option<Held>,
+    old: Option<Box<Held>>,
     /// A key that was fetched while both containers were in use.
     waiting: Option<Box<Held>>,
     /// What went wrong since the last key was fetched.
@@ -112,9 +114,8 @@ impl Lane {
     pub(super) fn advance(&mut self, context: Context<'_>) -> bool {
         self.note_darkness(context);
         let mut changed = false;
-        for container in [&mut self.old, &mut self.new] {
-            changed |= take_if(container, |held| context.is_gone(held.epoch));
-        }
+        changed |= take_if(&mut self.old, |held| context.is_gone(held.epoch));
+        changed |= take_if(&mut self.new, |held| context.is_gone(held.epoch));
         if self.waiting.as_ref().is_some_and(|held| context.is_gone(held.epoch)) {
             self.waiting = None;
         }
@@ -258,12 +259,12 @@ impl Lane {
 
     /// All keys, also one that waits.
     pub(super) fn held(&self) -> impl Iterator<Item = &Held> {
-        self.old.iter().chain(&self.new).chain(self.waiting.as_deref())
+        self.old.as_deref().into_iter().chain(&self.new).chain(self.waiting.as_deref())
     }
 
     /// The containers, the new one first.
     pub(super) fn containers(&self) -> [Option<&Held>; 2] {
-        [self.new.as_ref(), self.old.as_ref()]
+        [self.new.as_ref(), self.old.as_deref()]
     }
 
     /// The containers as workers get them, without what is over.
@@ -281,7 +282,7 @@ impl Lane {
     }
 
     fn held_mut(&mut self) -> impl Iterator<Item = &mut Held> {
-        self.old.iter_mut().chain(&mut self.new).chain(self.waiting.as_deref_mut())
+        self.old.as_deref_mut().into_iter().chain(&mut self.new).chain(self.waiting.as_deref_mut())
     }
 
     fn place_waiting(&mut self, context: Context<'_>) -> bool {
@@ -312,9 +313,11 @@ impl Lane {
     fn insert(&mut self, held: Held) {
         match &self.new {
             None => self.new = Some(held),
-            Some(new) if (held.epoch.start, !held.former) < (new.epoch.start, !new.former) => self.old = Some(held),
+            Some(new) if (held.epoch.start, !held.former) < (new.epoch.start, !new.former) => {
+                self.old = Some(Box::new(held))
+            }
             Some(_) => {
-                shift(&mut self.new, &mut self.old);
+                self.old = take(&mut self.new).map(Box::new);
                 self.new = Some(held);
             }
         }
@@ -322,7 +325,7 @@ impl Lane {
 
     fn close_gap(&mut self) {
         if self.new.is_none() {
-            shift(&mut self.old, &mut self.new);
+            self.new = take(&mut self.old);
         }
     }
 }
@@ -332,15 +335,16 @@ fn duplicate(key: &Key) -> Key {
     Key::from_bytes(*key.as_bytes())
 }
 
-/// Moves a key and wipes the place where it was.
-fn shift(from: &mut Option<Held>, to: &mut Option<Held>) {
-    *to = from.as_ref().map(|held| Held { key: duplicate(&held.key), ..*held });
-    *from = None;
+/// Takes a key out and wipes the place where it was.
+fn take<H: Borrow<Held>>(container: &mut Option<H>) -> Option<Held> {
+    let taken = container.as_ref().map(Borrow::borrow).map(|held| Held { key: duplicate(&held.key), ..*held });
+    *container = None;
+    taken
 }
 
 /// Empties a container in place, which wipes it, if `leave` says so. Returns whether it did.
-fn take_if(container: &mut Option<Held>, leave: impl FnOnce(&Held) -> bool) -> bool {
-    let leaves = container.as_ref().is_some_and(leave);
+fn take_if<H: Borrow<Held>>(container: &mut Option<H>, leave: impl FnOnce(&Held) -> bool) -> bool {
+    let leaves = container.as_ref().map(Borrow::borrow).is_some_and(leave);
     if leaves {
         *container = None;
     }

@@ -359,7 +359,9 @@ impl Bench {
 
     /// The starts of the epochs of inbound, old inbound, outbound and old outbound of the first peer, in seconds.
     fn epochs(&self, now: UnixNanos) -> [Option<u64>; 4] {
-        let KeySet { inbound, inbound_old, outbound, outbound_old } = self.manager.key_set(peer(1), now);
+        let keys = self.manager.key_set(peer(1), now);
+        let ([inbound, inbound_old], [outbound, outbound_old]) =
+            (keys.inbound_containers(), keys.outbound_containers());
         [inbound, inbound_old, outbound, outbound_old].map(|key| Some(key?.epoch.start.0 / at(1).0))
     }
 }

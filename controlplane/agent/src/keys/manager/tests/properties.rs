@@ -58,11 +58,11 @@ type Identity = (Epoch, [u8; 16]);
 
 impl Snapshot {
     fn of(world: &World) -> Self {
-        let identity = |key: Option<AsAsKey>| key.map(|key| (key.epoch, *key.schedule.key().as_bytes()));
+        let identity = |key: Option<&AsAsKey>| key.map(|key| (key.epoch, *key.schedule.key().as_bytes()));
         let held = (0..PEERS as u64).map(|number| {
             let keys = world.manager.key_set(peer(number), world.now);
-            [[keys.inbound_old, keys.inbound], [keys.outbound_old, keys.outbound]]
-                .map(|keys| keys.into_iter().filter_map(identity).collect())
+            [keys.inbound_containers(), keys.outbound_containers()]
+                .map(|keys| keys.into_iter().rev().filter_map(identity).collect())
         });
         let models = world.lanes.iter().flatten().flat_map(|lane| &lane.model.containers);
         Self { held: held.collect(), former: models.filter(|key| key.former).map(|key| (key.epoch, key.id)).collect() }

@@ -34,7 +34,7 @@ proptest! {
         for now in run.instants(&moments) {
             run.to(now);
             let keys = run.keys();
-            let held: Vec<_> = [&keys.inbound, &keys.inbound_old].into_iter().flatten().map(identity).collect();
+            let held: Vec<_> = keys.inbound_containers().into_iter().flatten().map(identity).collect();
             // Everything that a peer may use between a threshold after now and, if we ran then, grace and threshold before.
             let earliest = now.saturating_sub(plan.times.tail()).max(run.began);
             let latest = now.saturating_add(plan.times.time_threshold);
