@@ -49,7 +49,7 @@ pub fn read_credential_hex<const LENGTH: usize>(path: &Path) -> Result<Zeroizing
 /// What the operating system says; [`io::ErrorKind::AlreadyExists`] if there is such a file, which is left as it is.
 pub fn create(path: &Path, text: &str) -> io::Result<()> {
     let folder = folder_of(path);
-    let unfinished = write_durably(folder, text.as_bytes())?;
+    let unfinished = write_durably(folder, |file| file.write_all(text.as_bytes()))?;
     unfinished.persist_noclobber(path)?;
     File::open(folder)?.sync_all()
 }
@@ -59,8 +59,16 @@ pub fn create(path: &Path, text: &str) -> io::Result<()> {
 /// # Errors
 /// What the operating system says. The file is then as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(path, |file| file.write_all(bytes))
+}
+
+/// As [`replace`], with what `write` writes.
+///
+/// # Errors
+/// As for [`replace`], and what `write` says.
+pub fn replace_with(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let folder = folder_of(path);
-    let unfinished = write_durably(folder, bytes)?;
+    let unfinished = write_durably(folder, write)?;
     unfinished.persist(path)?;
     File::open(folder)?.sync_all()
 }
@@ -166,9 +174,9 @@ fn read_unless(path: &Path, forbidden: u32) -> Result<Zeroizing<String>, SecretF
 }
 
 /// Writes a file without a lasting name. Mode 0600 is what temporary files have.
-fn write_durably(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+fn write_durably(folder: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    write(&mut file)?;
     file.as_file().sync_all()?;
     Ok(file)
 }

@@ -308,7 +308,9 @@ impl Actor {
     pub(super) fn keep_keys(&mut self) -> io::Result<()> {
         let begun = Instant::now();
         let kept = match &self.store {
-            Some(store) => store.seal(KEYS, &KeyCache::encode(&self.shared.read().keys)),
+            Some(store) => {
+                store.seal(KEYS, |cache| KeyCache::write(&self.shared.read().keys, |bytes| cache.put(bytes)))
+            }
             None => Ok(()),
         };
         if let Err(error) = &kept {

@@ -5,7 +5,7 @@ use std::io;
 use photongate_net::config::Problems;
 use photongate_wire::UnixNanos;
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::api::AsListOrigin;
 use crate::as_list::{AsList, Context};
@@ -43,14 +43,13 @@ pub struct ConfiguredList {
     pub origin: AsListOrigin,
 }
 
-/// As it is sealed. The digest of the source covers secrets, so it is sealed too.
+/// What is sealed in front of a list, as JSON in one line. The digest of the source covers secrets, so it is sealed too.
 #[derive(Serialize, Deserialize)]
-struct Record {
+struct Head {
     generation: u64,
     origin: AsListOrigin,
     source: Vec<u8>,
     applied_at: String,
-    list: String,
 }
 
 impl InitialList {
@@ -103,10 +102,11 @@ pub(super) struct LastGood {
 impl LastGood {
     fn load(store: &SealedStore, context: &Context<'_>) -> Result<Option<Self>, Unusable> {
         let Some(bytes) = store.unseal(NAME)? else { return Ok(None) };
-        let mut record: Record = serde_json::from_slice(&bytes)?;
-        let list = Zeroizing::new(std::mem::take(&mut record.list));
-        let list = AsList::from_sealed(list.as_bytes(), context).map_err(Unusable::List)?;
-        Ok(Some(Self { list, generation: record.generation, origin: record.origin, source: record.source }))
+        let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+        let (head, list) = bytes.split_at(end);
+        let Head { generation, origin, source, .. } = serde_json::from_slice(head)?;
+        let list = AsList::from_sealed(list, context).map_err(Unusable::List)?;
+        Ok(Some(Self { list, generation, origin, source }))
     }
 
     /// Seals a list, and returns when it is on disk.
@@ -121,17 +121,13 @@ impl LastGood {
         source: &[u8],
         now: UnixNanos,
     ) -> io::Result<()> {
-        let sealable = list.to_sealable();
-        let mut record = Record {
-            generation,
-            origin: origin.clone(),
-            source: source.to_owned(),
-            applied_at: rfc3339(now),
-            list: String::from_utf8_lossy(&sealable).into_owned(),
-        };
-        let bytes = Zeroizing::new(serde_json::to_vec(&record).expect("a record has no keys but text"));
-        record.list.zeroize();
-        store.seal(NAME, &bytes)
+        let head = Head { generation, origin: origin.clone(), source: source.to_owned(), applied_at: rfc3339(now) };
+        let mut head = Zeroizing::new(serde_json::to_string(&head).expect("its maps have no keys but text"));
+        head.push('\n');
+        store.seal(NAME, |out| {
+            out.put(head.as_bytes());
+            list.write_sealable(out);
+        })
     }
 
     fn into_initial(self, refusal: Option<String>) -> InitialList {
@@ -151,7 +147,7 @@ enum Unusable {
     #[error(transparent)]
     Sealed(#[from] UnsealError),
     #[error("it is damaged: {0}")]
-    Record(#[from] serde_json::Error),
+    Head(#[from] serde_json::Error),
     #[error("{0}")]
     List(Problems),
 }

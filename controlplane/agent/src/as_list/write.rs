@@ -26,6 +26,11 @@ impl AsList {
         hash.0.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// Writes what [`to_sealable`](Self::to_sealable) gives.
+    pub fn write_sealable(&self, out: &mut impl Write) {
+        write_list(self, Secrets::Whole, out);
+    }
+
     /// The whole list with its secrets, for [`from_sealed`](Self::from_sealed). To be kept encrypted. Paths of files are
     /// absolute.
     pub fn to_sealable(&self) -> Zeroizing<Vec<u8>> {

@@ -30,34 +30,27 @@ pub struct KeyCache {
 }
 
 impl KeyCache {
-    /// The keys that `manager` holds, and those it refuses, as bytes. They are in clear: to be sealed, and to be sealed before a
-    /// revocation is confirmed, lest a restart bring the revoked key back.
-    pub fn encode(manager: &KeyManager) -> Zeroizing<Vec<u8>> {
-        let peers: Vec<_> = manager.held().collect();
-        let revoked: Vec<_> = manager.revoked().collect();
-        let keys = peers.iter().map(|(_, keys)| keys.len()).sum::<usize>() + revoked.len();
-        // Room for everything beforehand: a list that grows leaves its content behind in freed memory.
-        let room = HEAD_LEN + (peers.len() + revoked.len()) * PEER_LEN + keys * LONGEST_KEY;
-        let mut cache = Writer(Zeroizing::new(Vec::with_capacity(room)));
+    /// Hands the keys that `manager` holds, and those it refuses, to `put`, as bytes, some at a time. They are in clear: to be sealed,
+    /// and to be sealed before a revocation is confirmed, lest a restart bring the revoked key back.
+    pub fn write(manager: &KeyManager, put: impl FnMut(&[u8])) {
+        let mut cache = Writer(put);
         cache.put(&[VERSION]);
-        cache.number(peers.len());
-        for (peer, keys) in peers {
+        cache.number(manager.held().count());
+        for (peer, keys) in manager.held() {
             cache.peer(peer);
             cache.put(&[keys.len() as u8]);
             for HeldRef { direction, key, epoch, handover } in keys {
                 cache.key(direction, key, epoch, handover);
             }
         }
-        cache.number(revoked.len());
-        for RevokedKey { peer, direction, key, epoch } in revoked {
+        cache.number(manager.revoked().count());
+        for RevokedKey { peer, direction, key, epoch } in manager.revoked() {
             cache.peer(*peer);
             cache.key(*direction, key, *epoch, epoch.end);
         }
-        debug_assert!(cache.0.len() <= room);
-        cache.0
     }
 
-    /// Reads what [`KeyCache::encode`] has made.
+    /// Reads what [`KeyCache::write`] has made.
     ///
     /// # Errors
     /// [`CacheError`] if it was something else.
@@ -104,11 +97,11 @@ pub enum CacheError {
     Malformed,
 }
 
-struct Writer(Zeroizing<Vec<u8>>);
+struct Writer<P>(P);
 
-impl Writer {
+impl<P: FnMut(&[u8])> Writer<P> {
     fn put(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        (self.0)(bytes);
     }
 
     fn number(&mut self, number: usize) {
@@ -173,9 +166,6 @@ mod flag {
 }
 
 const VERSION: u8 = 1;
-const HEAD_LEN: usize = 1 + 4 + 4;
-const PEER_LEN: usize = 8 + 2 + 1;
-const LONGEST_KEY: usize = 1 + 3 * 8 + Key::LEN;
 
 #[cfg(test)]
 mod tests {
@@ -190,7 +180,7 @@ mod tests {
     fn a_restart_brings_back_what_was_held_and_not_what_was_revoked() {
         let mut before = manager(&[1, 2, 3]);
         before.revoke(peer(2), Some(Direction::Inbound), at(20));
-        let mut cache = KeyCache::decode(&KeyCache::encode(&before)).unwrap();
+        let mut cache = KeyCache::decode(&encode(&before)).unwrap();
 
         let mut after = KeyManager::new(times(), 1);
         after.restore_revoked(cache.take_revoked());
@@ -208,7 +198,7 @@ mod tests {
 
     #[test]
     fn keys_that_are_over_at_the_restart_are_left_out() {
-        let mut cache = KeyCache::decode(&KeyCache::encode(&manager(&[1]))).unwrap();
+        let mut cache = KeyCache::decode(&encode(&manager(&[1]))).unwrap();
         let mut after = KeyManager::new(times(), 1);
         after.add(peer(1), cache.take(peer(1)), at(102));
         let held = bytes(&after, 1);
@@ -220,7 +210,7 @@ mod tests {
     fn a_cache_that_is_cut_short_or_goes_on_is_malformed() {
         let mut before = manager(&[1, 2]);
         before.revoke(peer(2), None, at(20));
-        let whole = KeyCache::encode(&before);
+        let whole = encode(&before);
         for end in 0..whole.len() {
             assert_eq!(KeyCache::decode(&whole[..end]).unwrap_err(), CacheError::Malformed, "cut to {end}");
         }
@@ -231,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_peer_with_a_key_for_each_direction_takes_at_most_ninety_bytes() {
-        let one = KeyCache::encode(&manager(&[1])).len() - HEAD_LEN;
+        let one = encode(&manager(&[1])).len() - encode(&manager(&[])).len();
         assert!(one <= 90, "{one} bytes a peer");
     }
 
@@ -255,7 +245,7 @@ mod tests {
         fn a_cache_with_some_bytes_changed_is_read_or_refused_and_never_breaks_the_manager(
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4)
         ) {
-            let mut bytes = KeyCache::encode(&manager(&[1, 2])).to_vec();
+            let mut bytes = encode(&manager(&[1, 2])).to_vec();
             for (index, value) in changes {
                 let index = index.index(bytes.len());
                 bytes[index] = value;
@@ -290,10 +280,17 @@ mod tests {
         manager
     }
 
+    fn encode(manager: &KeyManager) -> Vec<u8> {
+        let mut cache = Vec::new();
+        KeyCache::write(manager, |bytes| cache.extend_from_slice(bytes));
+        cache
+    }
+
     fn bytes(manager: &KeyManager, number: u64) -> [Option<[u8; 16]>; 4] {
         let keys = manager.key_set(peer(number), at(30));
-        [keys.inbound, keys.inbound_old, keys.outbound, keys.outbound_old]
-            .map(|key| Some(*key?.schedule.key().as_bytes()))
+        let ([inbound, inbound_old], [outbound, outbound_old]) =
+            (keys.inbound_containers(), keys.outbound_containers());
+        [inbound, inbound_old, outbound, outbound_old].map(|key| Some(*key?.schedule.key().as_bytes()))
     }
 
     fn times() -> KeyTimes {

@@ -1,9 +1,17 @@
 //! State at rest: encrypted and authenticated, so that whoever gets hold of the disk learns no keys and changes nothing unnoticed.
 //!
-//! A sealed file is a header, a random nonce, and what AES-256-GCM makes of the content. The header says which key is needed; it is
-//! authenticated together with the name of the file, so that one sealed file cannot stand in for another. An older version of the same
-//! file can: who may write to the directory can take the state back in time, and no more.
+//! ```text
+//! file   = header, id of the file (16 random bytes), piece…
+//! header = "PGSTATE", version (1 byte), id of the state key (8)
+//! piece  = nonce (12), content of the piece encrypted by AES-256-GCM, tag (16)
+//! ```
+//!
+//! All pieces but the last have 1 MiB of content, so that a long file is never in memory whole while it is written. With each piece are
+//! authenticated the header, the file's id and name, and which piece it is, and whether the last: none can stand in for another,
+//! and neither can files. An older version of the same file can: who may write to the directory can take the state back in time, and no
+//! more.
 
+mod sealing;
 mod state_key;
 
 use std::fs::{self, DirBuilder};
@@ -11,10 +19,12 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::aead::{AES_256_GCM, RandomizedNonceKey};
+use aws_lc_rs::rand;
 use photongate_net::secret_file;
 use zeroize::Zeroizing;
 
+pub use sealing::Sealing;
 pub use state_key::{CREDENTIAL, StateKey, StateKeyError};
 
 /// A directory of sealed files.
@@ -41,23 +51,20 @@ impl SealedStore {
         Ok(Self { directory: directory.to_owned(), key, header })
     }
 
-    /// Seals `content` into the place of what `name` held. After a power cut it is one or the other.
+    /// Seals what `write` puts there into the place of what `name` held. After a power cut it is one or the other.
     ///
     /// # Errors
     /// What the operating system says. The file is then as it was.
-    pub fn seal(&self, name: &str, content: &[u8]) -> io::Result<()> {
-        let begin = HEADER_LEN + NONCE_LEN;
-        // Wiped also if encryption fails; otherwise no clear text is left in it.
-        let mut sealed = Zeroizing::new(Vec::with_capacity(begin + content.len() + AES_256_GCM.tag_len()));
-        sealed.extend_from_slice(&self.header);
-        sealed.extend_from_slice(&[0; NONCE_LEN]);
-        sealed.extend_from_slice(content);
-        let aad = Aad::from(self.associated(name));
-        let encrypted = self.key.seal_in_place_separate_tag(aad, &mut sealed[begin..]);
-        let (nonce, tag) = encrypted.map_err(|_| io::Error::other("there is no randomness to encrypt with"))?;
-        sealed[HEADER_LEN..begin].copy_from_slice(nonce.as_ref());
-        sealed.extend_from_slice(tag.as_ref());
-        secret_file::replace(&self.path(name), &sealed)
+    pub fn seal(&self, name: &str, write: impl FnOnce(&mut Sealing<'_>)) -> io::Result<()> {
+        secret_file::replace_with(&self.path(name), |file| {
+            let mut id = [0; ID_LEN];
+            rand::fill(&mut id).map_err(|_| io::Error::other("there is no randomness to encrypt with"))?;
+            file.write_all(&self.header)?;
+            file.write_all(&id)?;
+            let mut sealing = Sealing::new(&self.key, self.associated(name, &id), file);
+            write(&mut sealing);
+            sealing.finish()
+        })
     }
 
     /// What was last sealed under `name`; `None` if nothing was.
@@ -83,14 +90,15 @@ impl SealedStore {
         if *header != self.header {
             return Err(UnsealError::OtherKey { path });
         }
-        let Some((nonce, content)) = rest.split_first_chunk_mut::<NONCE_LEN>() else {
+        let Some((id, pieces)) = rest.split_first_chunk_mut::<ID_LEN>() else {
             return Err(UnsealError::Damaged { path });
         };
-        let aad = Aad::from(self.associated(name));
-        match self.key.open_in_place(Nonce::assume_unique_for_key(*nonce), aad, content) {
-            Ok(content) => Ok(Some(Zeroizing::new(content.to_vec()))),
-            Err(_) => Err(UnsealError::Damaged { path }),
-        }
+        let Some(length) = sealing::open(&self.key, &self.associated(name, id), pieces) else {
+            return Err(UnsealError::Damaged { path });
+        };
+        sealed.drain(..HEADER_LEN + ID_LEN);
+        sealed.truncate(length);
+        Ok(Some(sealed))
     }
 
     /// Where `name` is kept.
@@ -99,8 +107,8 @@ impl SealedStore {
     }
 
     /// What is authenticated beside the content.
-    fn associated(&self, name: &str) -> Vec<u8> {
-        [self.header.as_slice(), name.as_bytes()].concat()
+    fn associated(&self, name: &str, id: &[u8; ID_LEN]) -> Vec<u8> {
+        [self.header.as_slice(), id, name.as_bytes()].concat()
     }
 }
 
@@ -151,6 +159,9 @@ fn make_directory(directory: &Path) -> io::Result<()> {
 const MAGIC: &[u8; 7] = b"PGSTATE";
 const VERSION: u8 = 1;
 const HEADER_LEN: usize = MAGIC.len() + 1 + state_key::ID_LEN;
+
+/// Of a file's id. It ties the pieces of a file together.
+const ID_LEN: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -2,15 +2,16 @@ use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
+use super::sealing::PIECE;
 use super::*;
 
 #[test]
 fn what_was_sealed_is_unsealed_also_by_the_next_process() {
     let bench = Bench::new();
     assert!(bench.store().unseal("keys").unwrap().is_none());
-    bench.store().seal("keys", b"first").unwrap();
-    bench.store().seal("keys", b"second").unwrap();
-    bench.store().seal("list", b"").unwrap();
+    bench.store().seal("keys", |file| file.put(b"first")).unwrap();
+    bench.store().seal("keys", |file| file.put(b"second")).unwrap();
+    bench.store().seal("list", |file| file.put(b"")).unwrap();
     assert_eq!(bench.store().unseal("keys").unwrap().unwrap().as_slice(), b"second");
     assert_eq!(bench.store().unseal("list").unwrap().unwrap().as_slice(), b"");
 }
@@ -19,7 +20,7 @@ fn what_was_sealed_is_unsealed_also_by_the_next_process() {
 fn a_sealed_file_shows_nothing_of_its_content_and_is_its_owners_alone() {
     let bench = Bench::new();
     let content = b"a secret that nobody may see at rest";
-    bench.store().seal("keys", content).unwrap();
+    bench.store().seal("keys", |file| file.put(content)).unwrap();
     let sealed = bench.sealed("keys");
     assert!(!sealed.windows(8).any(|window| content.windows(8).any(|part| part == window)));
     assert_eq!(mode(&bench.store().path("keys")), 0o600);
@@ -29,16 +30,16 @@ fn a_sealed_file_shows_nothing_of_its_content_and_is_its_owners_alone() {
 #[test]
 fn the_same_content_is_never_sealed_the_same_way() {
     let bench = Bench::new();
-    bench.store().seal("keys", b"content").unwrap();
+    bench.store().seal("keys", |file| file.put(b"content")).unwrap();
     let first = bench.sealed("keys");
-    bench.store().seal("keys", b"content").unwrap();
+    bench.store().seal("keys", |file| file.put(b"content")).unwrap();
     assert_ne!(first[HEADER_LEN..], bench.sealed("keys")[HEADER_LEN..]);
 }
 
 #[test]
 fn a_file_with_any_bit_changed_or_cut_short_is_refused() {
     let bench = Bench::new();
-    bench.store().seal("keys", b"content").unwrap();
+    bench.store().seal("keys", |file| file.put(b"content")).unwrap();
     let sealed = bench.sealed("keys");
     for position in 0..sealed.len() {
         let mut changed = sealed.clone();
@@ -55,7 +56,7 @@ fn a_file_with_any_bit_changed_or_cut_short_is_refused() {
 #[test]
 fn what_is_wrong_with_a_file_is_told_apart() {
     let bench = Bench::new();
-    bench.store().seal("keys", b"content").unwrap();
+    bench.store().seal("keys", |file| file.put(b"content")).unwrap();
     let sealed = bench.sealed("keys");
     let error = |bytes: &[u8]| {
         bench.put("keys", bytes);
@@ -76,9 +77,49 @@ fn what_is_wrong_with_a_file_is_told_apart() {
 }
 
 #[test]
+fn content_of_any_length_comes_back_however_it_was_put_there() {
+    let bench = Bench::new();
+    for length in [PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 3 * PIECE + 5] {
+        let content = content(length);
+        bench.store().seal("keys", |file| content.chunks(70_001).for_each(|part| file.put(part))).unwrap();
+        assert!(*bench.store().unseal("keys").unwrap().unwrap() == content, "{length} bytes");
+    }
+}
+
+#[test]
+fn no_piece_can_be_left_out_added_moved_or_taken_from_an_older_file() {
+    let bench = Bench::new();
+    let pieces = |content: &[u8]| {
+        bench.store().seal("keys", |file| file.put(content)).unwrap();
+        let sealed = bench.sealed("keys");
+        let (head, pieces) = sealed.split_at(HEADER_LEN + ID_LEN);
+        let pieces: Vec<_> = pieces.chunks(PIECE + 12 + 16).map(<[u8]>::to_vec).collect();
+        (head.to_vec(), <[Vec<u8>; 3]>::try_from(pieces).unwrap())
+    };
+    let (_, older) = pieces(&content(3 * PIECE));
+    let (head, whole) = pieces(&content(3 * PIECE));
+    let unsealed = |pieces: &[&Vec<u8>]| {
+        bench.put("keys", &[head.clone(), pieces.iter().copied().flatten().copied().collect()].concat());
+        bench.store().unseal("keys")
+    };
+    let [first, second, third] = whole.each_ref();
+    assert!(unsealed(&[first, second, third]).is_ok());
+    for pieces in [
+        &[first, second][..],
+        &[first, third],
+        &[second, first, third],
+        &[first, second, third, third],
+        &[first, &older[1], third],
+        &[],
+    ] {
+        assert!(matches!(unsealed(pieces), Err(UnsealError::Damaged { .. })));
+    }
+}
+
+#[test]
 fn a_sealed_file_cannot_stand_in_for_another() {
     let bench = Bench::new();
-    bench.store().seal("keys", b"content").unwrap();
+    bench.store().seal("keys", |file| file.put(b"content")).unwrap();
     bench.put("list", &bench.sealed("keys"));
     assert!(matches!(bench.store().unseal("list").unwrap_err(), UnsealError::Damaged { .. }));
 }
@@ -189,6 +230,10 @@ impl Bench {
 fn write(path: &Path, text: &str, mode: u32) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn content(length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index % 251) as u8).collect()
 }
 
 fn mode(path: &Path) -> u32 {
