@@ -269,11 +269,14 @@ fn store(folder: &Path) -> Result<photongate_agent::sealed::SealedStore> {
     Ok(photongate_agent::sealed::SealedStore::open(&folder.join("sealed"), &key)?)
 }
 
-/// What this process has in memory, in bytes (proc(5), `statm`).
+/// What this process has in memory, in bytes, but for its program and libraries, which are there for no peer (proc(5), `status`).
 fn resident_bytes() -> Result<u64> {
-    let statm = fs::read_to_string("/proc/self/statm")?;
-    let pages = statm.split(' ').nth(1).context("/proc/self/statm")?.parse::<u64>()?;
-    Ok(pages * 4096)
+    let status = fs::read_to_string("/proc/self/status")?;
+    let kib = |field: &str| {
+        let value = status.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB"));
+        value.with_context(|| format!("/proc/self/status has no {field}"))?.parse::<u64>().context("/proc/self/status")
+    };
+    Ok((kib("RssAnon:")? + kib("RssShmem:")?) * 1024)
 }
 
 /// From the first thing that is published to the end of the last grace period.
