@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod encoding;
 pub mod ids;
 pub mod key_id;
 pub mod links;

@@ -1,1 +1,598 @@
 //! Which way keys travel: link state between key servers. Pure.
+//!
+//! Every server tells all others, in signed advertisements, what is attached to it (type S) and how its key links do (type K).
+//! Advertisements are flooded from neighbour to neighbour until each has acknowledged them; neighbours also compare what
+//! they know now and then, so nothing that got lost stays lost. From the same advertisements every server computes the same map.
+//!
+//! What is newer is told by the origin's own count of its starts and advertisements, never by a clock. Ages are measured by each
+//! server's own monotonic clock, and added up on the way.
+
+mod advertisement;
+mod cost;
+mod database;
+mod directory;
+mod disjoint;
+mod graph;
+mod message;
+mod outbox;
+mod own;
+mod routes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use photongate_wire::{IsdAs, Nanos};
+
+pub use advertisement::{
+    Adjacent, Advertisement, Attached, Content, Key, Kind, LONGEST_URL, MOST_NEIGHBOURS, MOST_PAGES, MOST_PER_PAGE,
+    Malformed, Neighbour, Seal, Signed, Stamp,
+};
+pub use cost::{Cost, LinkStock, NotACost};
+pub use directory::{Claimed, Conflict};
+pub use message::{BUCKETS, Digest, Flooded, Heading, LARGEST_MESSAGE, Message};
+pub use own::MOST_ATTACHED;
+pub use routes::{Route, Routes};
+
+use crate::ids::{QksId, SaeId};
+use database::{Database, Judgement, Limits};
+use directory::Directory;
+use graph::Graph;
+use message::{HEAVY, MOST_ADVERTISEMENTS, MOST_HEADINGS};
+use outbox::Outbox;
+use own::Own;
+
+/// One server's part in the routing. It is told what happens and when, and says what is to be done.
+///
+/// Times are of one monotonic clock of this server. [`on_tick`](Self::on_tick) is to be called a few times a second.
+#[derive(Debug)]
+pub struct Routing {
+    local: QksId,
+    settings: Settings,
+    signatures: Arc<dyn Signatures>,
+    database: Database,
+    directory: Arc<Directory>,
+    own: Own,
+    neighbours: BTreeMap<QksId, Peer>,
+    /// `None` once they are no longer right.
+    routes: Option<Routes>,
+    conflicts: BTreeSet<Conflict>,
+    /// Claims that come before are taken to have come then, all at once.
+    settled_at: Nanos,
+    actions: Vec<Action>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Bring a neighbour a message. It may get lost.
+    Send {
+        /// The neighbour.
+        to: QksId,
+        /// What to bring.
+        message: Message,
+    },
+    /// What [`Routing::routes`] answers may have changed. Said once until it is asked.
+    RoutesChanged,
+    /// Two servers now say that they have the same thing: an operator should know.
+    Conflict(Conflict),
+    /// The last start of this server was not counted: keep this number of starts, and begin with a larger one next time.
+    KeepBoot(u64),
+    /// What a neighbour brought was refused: an operator should know.
+    Refused {
+        /// The neighbour, not the origin.
+        from: QksId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// Nothing can be signed, so the others will forget this server.
+    CannotSign,
+}
+
+/// Why something that a neighbour brought is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The message has more parts than are allowed.
+    #[error("the message is too large")]
+    TooLarge,
+    /// An advertisement does not keep to the bounds.
+    #[error("an advertisement of {origin} is malformed: {why}")]
+    Malformed {
+        /// Whom it names as its origin.
+        origin: QksId,
+        /// Which bound.
+        why: Malformed,
+    },
+    /// An advertisement was not signed by whom it names.
+    #[error("an advertisement of {origin} has a wrong signature")]
+    Forged {
+        /// Whom it names as its origin.
+        origin: QksId,
+    },
+    /// More servers than are allowed.
+    #[error("there is no room to know {origin}: there are more servers than the settings allow")]
+    TooMany {
+        /// The server that stays unknown.
+        origin: QksId,
+    },
+}
+
+/// Signs in this server's name, and tells whether others signed in theirs.
+pub trait Signatures: fmt::Debug + Send + Sync {
+    /// Signs bytes; `None` if the key is not at hand.
+    fn sign(&self, bytes: &[u8]) -> Option<Seal>;
+
+    /// Whether `origin` signed these bytes.
+    fn verify(&self, origin: &QksId, bytes: &[u8], seal: &Seal) -> bool;
+}
+
+/// How much, how long, how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How often a server advertises what has not changed.
+    pub refresh: Nanos,
+    /// After this long, an advertisement that was not refreshed counts no more. Several times `refresh`.
+    pub max_age: Nanos,
+    /// How long a server waits at least before it advertises a change after the last one.
+    pub pause: Nanos,
+    /// How long an acknowledgement is waited for at first.
+    pub patience: Nanos,
+    /// How often neighbours compare what they know.
+    pub compare: Nanos,
+    /// A cost that differs by less from the advertised one is not advertised.
+    pub hysteresis: u8,
+    /// How many servers there may be in the network.
+    pub most_servers: usize,
+    /// Claims that come within this long of the start all count as equally old, as then everything is news.
+    pub settle: Nanos,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            refresh: Nanos::from_secs(60),
+            max_age: Nanos::from_secs(200),
+            pause: Nanos::from_millis(500),
+            patience: Nanos::from_secs(1),
+            compare: Nanos::from_secs(10),
+            hysteresis: 5,
+            most_servers: 4096,
+            settle: Nanos::from_secs(60),
+        }
+    }
+}
+
+/// A server at the other end of a key link.
+#[derive(Debug, Default)]
+struct Peer {
+    link: Option<Link>,
+    live: Option<Live>,
+}
+
+/// A key link, as this end sees it.
+#[derive(Debug)]
+struct Link {
+    stock: LinkStock,
+    advertised: Cost,
+}
+
+/// A neighbour that answers.
+#[derive(Debug)]
+struct Live {
+    outbox: Outbox,
+    compare_at: Nanos,
+}
+
+impl Routing {
+    /// Begins. `boot` is larger at every start of this server, and larger than the last [`Action::KeepBoot`]; should it not be, the
+    /// others will say so, and the server jumps ahead. `seed` spreads timers.
+    pub fn new(
+        local: QksId,
+        boot: u64,
+        seed: u64,
+        settings: Settings,
+        signatures: Arc<dyn Signatures>,
+        now: Nanos,
+    ) -> Self {
+        let limits = Limits { max_age: settings.max_age, most_origins: settings.most_servers };
+        Self {
+            local,
+            settings,
+            signatures,
+            database: Database::new(limits),
+            directory: Arc::default(),
+            own: Own::new(boot, seed),
+            neighbours: BTreeMap::new(),
+            routes: None,
+            conflicts: BTreeSet::new(),
+            settled_at: now.saturating_add(settings.settle),
+            actions: Vec::new(),
+        }
+    }
+
+    /// What is attached to this server: applications, and autonomous systems whose DRKeys it makes. What goes beyond
+    /// [`MOST_ATTACHED`] is known here and not advertised.
+    pub fn set_attached(&mut self, saes: BTreeSet<SaeId>, ases: BTreeSet<IsdAs>, now: Nanos) -> Vec<Action> {
+        if saes != self.own.saes || ases != self.own.ases {
+            self.own.changed(Kind::Attached);
+            let directory = Arc::make_mut(&mut self.directory);
+            directory.saes.replace(&self.local, saes.clone(), false, now);
+            directory.ases.replace(&self.local, ases.clone(), false, now);
+            (self.own.saes, self.own.ases) = (saes, ases);
+            self.directory_changed();
+        }
+        self.finish(now)
+    }
+
+    /// Where this server is reached by others than its neighbours, if it wants to be. What is no URL of https, or too long, is not
+    /// advertised.
+    pub fn set_url(&mut self, url: Option<String>, now: Nanos) -> Vec<Action> {
+        let url = url.filter(|url| advertisement::is_url(url));
+        if url != self.own.url {
+            self.own.url = url;
+            self.own.changed(Kind::Adjacent);
+        }
+        self.finish(now)
+    }
+
+    /// How the key link to a neighbour does. To be told at even intervals: the difference to the last time is the trend.
+    ///
+    /// A neighbour beyond [`MOST_NEIGHBOURS`] is not taken on.
+    pub fn set_link(&mut self, neighbour: &QksId, stock: LinkStock, now: Nanos) -> Vec<Action> {
+        let room = self.neighbours.len() < MOST_NEIGHBOURS || self.neighbours.contains_key(neighbour);
+        if room && *neighbour != self.local {
+            let peer = self.neighbours.entry(neighbour.clone()).or_default();
+            let before = peer.link.as_ref();
+            let old = before.map_or(stock.free_bits, |link| link.stock.free_bits);
+            let cost = Cost::of(stock.free_bits, old, stock.capacity_bits);
+            let emptied = (old == 0) != (stock.free_bits == 0);
+            let kept = before.map(|link| link.advertised);
+            let kept = kept.filter(|kept| !emptied && kept.distance(cost) < self.settings.hysteresis);
+            peer.link = Some(Link { stock, advertised: kept.unwrap_or(cost) });
+            if kept.is_none() && peer.live.is_some() {
+                self.own.changed(Kind::Adjacent);
+            }
+        }
+        self.finish(now)
+    }
+
+    /// There is no key link to this server any more.
+    pub fn remove_link(&mut self, neighbour: &QksId, now: Nanos) -> Vec<Action> {
+        if self.neighbours.remove(neighbour).is_some() {
+            self.own.changed(Kind::Adjacent);
+        }
+        self.finish(now)
+    }
+
+    /// A neighbour answers. To be told of every new acquaintance, also when the neighbour was started anew.
+    pub fn neighbour_up(&mut self, neighbour: &QksId, now: Nanos) -> Vec<Action> {
+        if let Some(peer) = self.neighbours.get_mut(neighbour) {
+            if peer.live.is_none() {
+                self.own.changed(Kind::Adjacent);
+            }
+            peer.live = Some(Live { outbox: Outbox::new(self.settings.patience), compare_at: now });
+        }
+        self.finish(now)
+    }
+
+    /// A neighbour does not answer. Until it does, nothing is kept for it, and the link to it is not advertised.
+    pub fn neighbour_down(&mut self, neighbour: &QksId, now: Nanos) -> Vec<Action> {
+        if let Some(peer) = self.neighbours.get_mut(neighbour)
+            && peer.live.take().is_some()
+        {
+            self.own.changed(Kind::Adjacent);
+        }
+        self.finish(now)
+    }
+
+    /// A neighbour brought a message; the channel proved that it is from that neighbour. One from anybody else, or from a
+    /// neighbour that is not up, is dropped.
+    pub fn on_message(&mut self, from: &QksId, message: Message, now: Nanos) -> Vec<Action> {
+        if self.live(from).is_none() {
+            return Vec::new();
+        }
+        if !message.is_small() {
+            self.refuse(from, Refusal::TooLarge);
+            return self.finish(now);
+        }
+        match message {
+            Message::Summary(theirs) => self.compare(from, &theirs),
+            Message::Digest(digest) => self.answer(from, digest),
+            Message::Wanted(keys) => keys.into_iter().for_each(|key| self.put(from, key)),
+            Message::Advertisements(advertisements) => {
+                let headings = advertisements.iter().map(Flooded::heading).collect();
+                self.actions.push(Action::Send { to: from.clone(), message: Message::Acknowledged(headings) });
+                for flooded in advertisements {
+                    self.on_advertisement(from, &flooded, now);
+                }
+            }
+            Message::Acknowledged(headings) => self.acknowledged(from, &headings),
+        }
+        self.finish(now)
+    }
+
+    /// Time went by.
+    pub fn on_tick(&mut self, now: Nanos) -> Vec<Action> {
+        self.finish(now)
+    }
+
+    /// The ways from here to everybody else, by what is known now.
+    pub fn routes(&mut self) -> Routes {
+        let (local, database, directory) = (&self.local, &self.database, &self.directory);
+        let routes = self.routes.get_or_insert_with(|| {
+            let graph = Graph::join(database.adjacent().map(|(name, said)| (name, said.neighbours.as_slice())));
+            let tree = graph.place(local).map(|root| graph.tree(root, |_| false)).unwrap_or_default();
+            let url = |(name, said): (&QksId, &Adjacent)| Some((name.clone(), said.url.clone()?));
+            Routes {
+                local: local.clone(),
+                graph: Arc::new(graph),
+                tree: Arc::new(tree),
+                urls: Arc::new(database.adjacent().filter_map(url).collect()),
+                directory: Arc::clone(directory),
+            }
+        });
+        routes.clone()
+    }
+
+    /// How many servers are known, this one too.
+    pub fn servers(&self) -> usize {
+        self.database.len()
+    }
+
+    /// Whether every neighbour that answers has acknowledged all there is.
+    pub fn is_quiet(&self) -> bool {
+        self.neighbours.values().filter_map(|peer| peer.live.as_ref()).all(|live| live.outbox.is_empty())
+    }
+
+    fn on_advertisement(&mut self, from: &QksId, flooded: &Flooded, now: Nanos) {
+        let advertisement = &flooded.signed.advertisement;
+        let origin = &advertisement.origin;
+        let small = if flooded.signed.seal.is_small() { advertisement.check() } else { Err(Malformed::TooLarge) };
+        if let Err(why) = small {
+            let refusal = Refusal::Malformed { origin: origin.clone(), why };
+            return self.refuse(from, refusal);
+        }
+        let judgement = match *origin == self.local {
+            true if advertisement.stamp > self.own.stamp => Judgement::News,
+            true => Judgement::Known,
+            false => self.database.judge(flooded, now),
+        };
+        match judgement {
+            Judgement::Known => self.passed_on(from, flooded),
+            Judgement::Useless if self.database.len() >= self.settings.most_servers => {
+                let refusal = Refusal::TooMany { origin: origin.clone() };
+                self.refuse(from, refusal);
+            }
+            Judgement::Useless => {}
+            Judgement::Outdated => {
+                let newer = self.database.keys(origin, advertisement.kind());
+                newer.into_iter().for_each(|key| self.put(from, key));
+            }
+            Judgement::Younger => {
+                if self.database.rejuvenate(flooded, now) {
+                    self.learned(from, flooded, true, now);
+                }
+            }
+            // The signature is the dearest of all checks, so it comes last; nothing was changed before it.
+            Judgement::News if !self.is_genuine(flooded) => {
+                let refusal = Refusal::Forged { origin: origin.clone() };
+                self.refuse(from, refusal);
+            }
+            Judgement::News if *origin == self.local => self.jump_ahead(advertisement.stamp),
+            Judgement::News => {
+                let links = self.database.adjacent_of(origin).cloned();
+                let complete = self.database.store(flooded, now);
+                // Most advertisements only say again what was known.
+                let same =
+                    advertisement.kind() == Kind::Adjacent && self.database.adjacent_of(origin) == links.as_ref();
+                self.learned(from, flooded, complete && !same, now);
+            }
+        }
+    }
+
+    fn is_genuine(&self, flooded: &Flooded) -> bool {
+        let advertisement = &flooded.signed.advertisement;
+        self.signatures.verify(&advertisement.origin, &advertisement.signed_bytes(), &flooded.signed.seal)
+    }
+
+    /// Somebody has an advertisement of this server that it does not remember: its count was lost. It goes on from there, and
+    /// says everything again.
+    fn jump_ahead(&mut self, theirs: Stamp) {
+        if theirs.boot > self.own.stamp.boot {
+            self.actions.push(Action::KeepBoot(theirs.boot));
+        }
+        self.own.stamp = theirs;
+        self.own.changed(Kind::Attached);
+        self.own.changed(Kind::Adjacent);
+    }
+
+    /// An advertisement was stored: it goes on to all neighbours but the one that brought it, and takes effect.
+    fn learned(&mut self, from: &QksId, flooded: &Flooded, applies: bool, now: Nanos) {
+        let key = flooded.signed.advertisement.key();
+        self.passed_on(from, flooded);
+        for live in
+            self.neighbours.iter_mut().filter(|(name, _)| *name != from).filter_map(|(_, peer)| peer.live.as_mut())
+        {
+            live.outbox.put(key.clone());
+        }
+        if applies {
+            self.apply(&key.origin, key.kind, now);
+        }
+    }
+
+    /// A neighbour that sends an advertisement has it.
+    fn passed_on(&mut self, from: &QksId, flooded: &Flooded) {
+        self.acknowledged(from, &[flooded.heading()]);
+    }
+
+    /// What is known of an origin may have changed.
+    fn apply(&mut self, origin: &QksId, kind: Kind, now: Nanos) {
+        match kind {
+            Kind::Adjacent => self.routes_changed(),
+            Kind::Attached => {
+                let pages = self.database.attached_of(origin).unwrap_or_default();
+                let saes = pages.iter().flat_map(|page| page.saes.iter().cloned()).collect();
+                let ases = pages.iter().flat_map(|page| page.ases.iter().copied()).collect();
+                let since = now.max(self.settled_at);
+                let directory = Arc::make_mut(&mut self.directory);
+                let saes = directory.saes.replace(origin, saes, true, since);
+                let ases = directory.ases.replace(origin, ases, true, since);
+                if saes || ases {
+                    self.directory_changed();
+                }
+            }
+        }
+    }
+
+    fn directory_changed(&mut self) {
+        let conflicts: BTreeSet<_> = self.directory.conflicts().collect();
+        let new = conflicts.difference(&self.conflicts).cloned();
+        self.actions.extend(new.map(Action::Conflict));
+        self.conflicts = conflicts;
+        if let Some(routes) = &mut self.routes {
+            // The ways are the same as before.
+            routes.directory = Arc::clone(&self.directory);
+        }
+        self.actions.push(Action::RoutesChanged);
+    }
+
+    fn routes_changed(&mut self) {
+        if self.routes.take().is_some() {
+            self.actions.push(Action::RoutesChanged);
+        }
+    }
+
+    fn compare(&mut self, from: &QksId, theirs: &[u64]) {
+        let differs = |bucket: &usize| self.database.summary()[*bucket] != theirs[*bucket];
+        let mut digest = Digest { buckets: Vec::new(), headings: Vec::new() };
+        for bucket in (0..BUCKETS).filter(differs) {
+            let headings = self.database.bucket(bucket);
+            if digest.buckets.is_empty() || digest.headings.len() + headings.len() <= MOST_HEADINGS {
+                digest.buckets.push(u16::try_from(bucket).expect("there are few buckets"));
+                digest.headings.extend(headings);
+            }
+        }
+        digest.headings.truncate(MOST_HEADINGS);
+        if !digest.buckets.is_empty() {
+            self.actions.push(Action::Send { to: from.clone(), message: Message::Digest(digest) });
+        }
+    }
+
+    /// Sends what the neighbour lacks, and asks for what it has and this server lacks.
+    fn answer(&mut self, from: &QksId, digest: Digest) {
+        let theirs: BTreeMap<Key, Stamp> =
+            digest.headings.into_iter().map(|heading| (heading.key, heading.stamp)).collect();
+        let buckets: BTreeSet<_> =
+            digest.buckets.into_iter().map(usize::from).filter(|bucket| *bucket < BUCKETS).collect();
+        for heading in buckets.into_iter().flat_map(|bucket| self.database.bucket(bucket)).collect::<Vec<_>>() {
+            if theirs.get(&heading.key).is_none_or(|stamp| *stamp < heading.stamp) {
+                self.put(from, heading.key);
+            }
+        }
+        let wanted =
+            theirs.into_iter().filter(|(key, stamp)| self.database.stamp(key).is_none_or(|known| known < *stamp));
+        let wanted: Vec<Key> = wanted.map(|(key, _)| key).collect();
+        if !wanted.is_empty() {
+            self.actions.push(Action::Send { to: from.clone(), message: Message::Wanted(wanted) });
+        }
+    }
+
+    fn acknowledged(&mut self, from: &QksId, headings: &[Heading]) {
+        let Some(live) = self.neighbours.get_mut(from).and_then(|peer| peer.live.as_mut()) else { return };
+        for heading in headings {
+            live.outbox.acknowledge(&heading.key, heading.stamp, self.database.stamp(&heading.key));
+        }
+    }
+
+    fn put(&mut self, neighbour: &QksId, key: Key) {
+        if self.database.stamp(&key).is_some()
+            && let Some(live) = self.live(neighbour)
+        {
+            live.outbox.put(key);
+        }
+    }
+
+    fn live(&mut self, neighbour: &QksId) -> Option<&mut Live> {
+        self.neighbours.get_mut(neighbour)?.live.as_mut()
+    }
+
+    fn refuse(&mut self, from: &QksId, refusal: Refusal) {
+        self.actions.push(Action::Refused { from: from.clone(), refusal });
+    }
+
+    /// Does what is due, and says what is to be done.
+    fn finish(&mut self, now: Nanos) -> Vec<Action> {
+        for ended in self.database.expire(&self.local, now) {
+            self.apply(&ended.origin, ended.kind, now);
+        }
+        for kind in [Kind::Attached, Kind::Adjacent] {
+            if self.own.is_due(kind, self.settings.pause, now) {
+                self.advertise(kind, now);
+            }
+        }
+        self.send(now);
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Signs what this server has to say, and has it sent to all neighbours.
+    fn advertise(&mut self, kind: Kind, now: Nanos) {
+        let contents = match kind {
+            Kind::Attached => self.own.pages().into_iter().map(Content::Attached).collect(),
+            Kind::Adjacent => vec![Content::Adjacent(self.adjacent())],
+        };
+        let stamp = self.own.stamp.next().unwrap_or(self.own.stamp);
+        let mut signed = Vec::new();
+        for content in contents {
+            let advertisement = Advertisement { origin: self.local.clone(), stamp, content };
+            let Some(seal) = self.signatures.sign(&advertisement.signed_bytes()) else {
+                self.own.rest(kind, now);
+                return self.actions.push(Action::CannotSign);
+            };
+            signed.push(Arc::new(Signed { advertisement, seal }));
+        }
+        self.own.stamp = stamp;
+        for signed in signed {
+            let key = signed.advertisement.key();
+            self.database.store(&Flooded { signed, age_millis: 0 }, now);
+            for live in self.neighbours.values_mut().filter_map(|peer| peer.live.as_mut()) {
+                live.outbox.put(key.clone());
+            }
+        }
+        self.own.advertised(kind, self.settings.refresh, now);
+        if kind == Kind::Adjacent {
+            self.routes_changed();
+        }
+    }
+
+    fn adjacent(&self) -> Adjacent {
+        let live = self.neighbours.iter().filter(|(_, peer)| peer.live.is_some());
+        let neighbour = |(server, peer): (&QksId, &Peer)| {
+            let link = peer.link.as_ref()?;
+            Some(Neighbour { server: server.clone(), cost: link.advertised, free_bits: link.stock.free_bits })
+        };
+        Adjacent { url: self.own.url.clone(), neighbours: live.filter_map(neighbour).collect() }
+    }
+
+    /// Sends what waits for the neighbours.
+    fn send(&mut self, now: Nanos) {
+        for (name, peer) in &mut self.neighbours {
+            let Some(live) = &mut peer.live else { continue };
+            if live.compare_at <= now {
+                live.compare_at = now.saturating_add(self.settings.compare);
+                let message = Message::Summary(self.database.summary().to_vec());
+                self.actions.push(Action::Send { to: name.clone(), message });
+            }
+            let keys = live.outbox.take(now, MOST_ADVERTISEMENTS, HEAVY, |key| self.database.weight(key));
+            let advertisements: Vec<_> = keys.iter().filter_map(|key| self.database.flooded(key, now)).collect();
+            if !advertisements.is_empty() {
+                let message = Message::Advertisements(advertisements);
+                self.actions.push(Action::Send { to: name.clone(), message });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
