@@ -593,6 +593,6 @@ impl Routing {
 }
 
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
 #[cfg(test)]
 mod tests;

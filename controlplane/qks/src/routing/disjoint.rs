@@ -5,16 +5,23 @@ use std::collections::BinaryHeap;
 
 use super::graph::{Graph, Place};
 
-/// As many ways from `from` to `to` as there are, at most `most`, that share no server between. Of all such sets of ways of that
+/// As many ways from `from` to `to` as there are, at most `most`, that share no server between and lead through none that is
+/// `closed`. Of all such sets of ways of that
 /// number it is the one that costs least in total; the ways come in ascending order of their first servers.
 ///
 /// A flow of least cost through a graph in which every server is two nodes with one arc of capacity 1 between them, found one
 /// unit at a time (Suurballe's algorithm, for more than two ways).
-pub(super) fn disjoint_paths(graph: &Graph, from: Place, to: Place, most: usize) -> Vec<Vec<Place>> {
+pub(super) fn disjoint_paths(
+    graph: &Graph,
+    from: Place,
+    to: Place,
+    most: usize,
+    closed: impl Fn(Place) -> bool,
+) -> Vec<Vec<Place>> {
     if from == to {
         return Vec::new();
     }
-    let mut network = Network::of(graph, from, to);
+    let mut network = Network::of(graph, from, to, closed);
     for _ in 0..most {
         if !network.augment(exit(from), entry(to)) {
             break;
@@ -38,11 +45,11 @@ struct Arc {
 }
 
 impl Network {
-    fn of(graph: &Graph, from: Place, to: Place) -> Self {
+    fn of(graph: &Graph, from: Place, to: Place, closed: impl Fn(Place) -> bool) -> Self {
         let nodes = 2 * graph.len();
         let mut network = Self { arcs: Vec::new(), leaving: vec![Vec::new(); nodes], potential: vec![0; nodes] };
         for place in (0..).take(graph.len()) {
-            if place != from && place != to {
+            if place != from && place != to && !closed(place) {
                 network.connect(entry(place), exit(place), 0);
             }
             for edge in graph.edges(place).iter().filter(|edge| edge.to != from && place != to) {

@@ -33,6 +33,30 @@ pub struct Route {
     pub free_bits: u64,
 }
 
+#[cfg(test)]
+impl Routes {
+    /// The routes from `local` if these are all links there are: both ends, and what it costs.
+    pub(crate) fn of_links(local: &str, links: &[(&str, &str, u8)]) -> Self {
+        use super::{Cost, Neighbour};
+        let name = |text: &str| -> QksId { text.parse().unwrap() };
+        let mut said: BTreeMap<QksId, BTreeMap<QksId, Cost>> = BTreeMap::new();
+        for (one, other, cost) in links {
+            let cost = Cost::try_from(*cost).unwrap();
+            said.entry(name(one)).or_default().insert(name(other), cost);
+            said.entry(name(other)).or_default().insert(name(one), cost);
+        }
+        let neighbour =
+            |(server, cost): (&QksId, &Cost)| Neighbour { server: server.clone(), cost: *cost, free_bits: 1 };
+        let said: BTreeMap<QksId, Vec<Neighbour>> =
+            said.into_iter().map(|(name, to)| (name, to.iter().map(neighbour).collect())).collect();
+        let graph = Graph::join(said.iter().map(|(name, to)| (name, to.as_slice())));
+        let local = name(local);
+        let tree = graph.tree(graph.place(&local).unwrap(), |_| false);
+        let directory = Arc::default();
+        Self { local, graph: Arc::new(graph), tree: Arc::new(tree), urls: Arc::default(), directory }
+    }
+}
+
 impl Routes {
     /// The cheapest way to a server. `None` if there is none, and for this server itself.
     pub fn route(&self, to: &QksId) -> Option<Route> {
@@ -47,11 +71,12 @@ impl Routes {
         self.found(&self.graph.tree(root, closed).path(root, to)?)
     }
 
-    /// Ways to a server that have no server between in common, as many as there are and at most `most`; together they cost as
-    /// little as ways of that number can.
-    pub fn disjoint_paths(&self, to: &QksId, most: usize) -> Vec<Route> {
+    /// Ways to a server that have no server between in common and lead through none of `avoid`, as many as there are and at most
+    /// `most`; together they cost as little as ways of that number can.
+    pub fn disjoint_paths(&self, to: &QksId, most: usize, avoid: &BTreeSet<QksId>) -> Vec<Route> {
         let Some((root, to)) = self.ends(to) else { return Vec::new() };
-        disjoint_paths(&self.graph, root, to, most).iter().filter_map(|path| self.found(path)).collect()
+        let closed = |place: Place| avoid.contains(self.graph.name(place));
+        disjoint_paths(&self.graph, root, to, most, closed).iter().filter_map(|path| self.found(path)).collect()
     }
 
     /// The server that an application gets its keys from; this one too. It may be out of reach.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use photongate_wire::Nanos;
 
+use super::own::scramble;
 use super::*;
 use crate::encoding::Bytes64;
 
@@ -65,7 +66,7 @@ enum Event {
 }
 
 /// SplitMix64.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 /// Signs by hashing, under a key that everybody can compute: what matters is that it is checked.
 #[derive(Debug)]
@@ -283,17 +284,21 @@ impl Network {
 }
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(1);
-        own::scramble(self.0)
+        scramble(self.0)
     }
 
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).unwrap()
     }
 
-    pub(super) fn percent(&mut self, percent: u64) -> bool {
+    pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.next() % 100 < percent
+    }
+
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.iter_mut().for_each(|byte| *byte = self.next().to_be_bytes()[0]);
     }
 }
 

@@ -43,7 +43,7 @@ proptest! {
     #[test]
     fn disjoint_ways_are_as_many_and_as_cheap_as_can_be(links in links(7), most in 1..4_usize) {
         let graph = graph(7, &links);
-        let found = disjoint_paths(&graph, 0, 6, most);
+        let found = disjoint_paths(&graph, 0, 6, most, |_| false);
         let best = cheapest_set(&all_paths(&graph, 0, 6), &graph, most);
         prop_assert_eq!(found.len(), best.0);
         prop_assert_eq!(found.iter().map(|path| cost(&graph, path)).sum::<u32>(), best.1);
