@@ -34,13 +34,21 @@ pub fn read_hex<const LENGTH: usize>(path: &Path) -> Result<Zeroizing<[u8; LENGT
     parse_hex(read(path)?.trim_end()).map_err(SecretFileError::NotAKey)
 }
 
-/// Reads a credential that systemd handed to this service, like [`read_hex`]. The service manager decides who can read it; it may
-/// use an access control list, whose mask looks like rights of the group.
+/// Reads the text in a credential that systemd handed to this service. The service manager decides who can read it; it may use an
+/// access control list, whose mask looks like rights of the group.
+///
+/// # Errors
+/// As for [`read`], where "others" are those outside the file's group.
+pub fn read_credential(path: &Path) -> Result<Zeroizing<String>, SecretFileError> {
+    read_unless(path, WORLD)
+}
+
+/// Reads the bytes in a credential, as [`read_hex`] does from a file.
 ///
 /// # Errors
 /// As for [`read_key`], where "others" are those outside the file's group.
 pub fn read_credential_hex<const LENGTH: usize>(path: &Path) -> Result<Zeroizing<[u8; LENGTH]>, SecretFileError> {
-    parse_hex(read_unless(path, WORLD)?.trim_end()).map_err(SecretFileError::NotAKey)
+    parse_hex(read_credential(path)?.trim_end()).map_err(SecretFileError::NotAKey)
 }
 
 /// Makes a file that holds `text`, mode 0600. It is there whole or not at all, also after a power cut.

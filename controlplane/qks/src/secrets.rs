@@ -1,9 +1,28 @@
 //! Secrets at rest: what keeps key material unreadable in the database, and where the server's own secrets come from.
+//!
+//! Material is sealed by an [`Envelope`] with data keys. Those lie in the server's own store, wrapped with a master key that the operator
+//! keeps or by a Vault's transit engine; or in a Vault's key-value store.
+
+mod config;
+mod data_key;
+mod embedded;
+mod envelope;
+mod guard;
+mod reference;
+#[cfg(test)]
+pub(crate) mod testing;
+mod vault;
 
 use std::fmt;
 use std::pin::Pin;
 
 use zeroize::Zeroizing;
+
+pub use config::{Backend, OpenError, Opened, SecretsConfig};
+pub use embedded::{Master, SHORTEST_PASSPHRASE};
+pub use envelope::{Envelope, Limits, RewrapKeys};
+pub use reference::{SecretRef, SecretRefError};
+pub use vault::{Login, Vault, VaultHealth, VaultSettings};
 
 /// Seals what is stored. Sealing many small things is cheap: a backend guards the keys that guard them, never each by itself.
 pub trait Keyring: fmt::Debug + Send + Sync {

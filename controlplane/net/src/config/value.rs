@@ -93,6 +93,11 @@ impl<'d> Value<'d> {
         matches!(self.tree(), Some(DeValue::Integer(_) | DeValue::Float(_)))
     }
 
+    /// Whether the value is a table.
+    pub fn is_table(&self) -> bool {
+        matches!(self.tree(), Some(DeValue::Table(_)))
+    }
+
     /// The value as a number, whole or not, within `range`.
     ///
     /// # Errors
