@@ -9,7 +9,6 @@ mod config;
 mod demo;
 mod failure;
 mod glance;
-#[cfg(feature = "dataplane")]
 mod logging;
 mod management;
 mod numbers;

@@ -1,5 +1,6 @@
 //! `photongate bench`: how fast the packet path is on this machine.
 
+mod qks;
 mod reload;
 
 use std::time::Duration;
@@ -25,7 +26,8 @@ Examples:
     photongate bench pipeline --payload 64 --direction in
     photongate bench pipeline --payload 64 --direction forward     what receiving and sending alone cost
     photongate bench dict --entries 100000 --json
-    photongate bench reload --peers 100000 --changed 1000")]
+    photongate bench reload --peers 100000 --changed 1000
+    photongate bench qks --number 1 --concurrency 16")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     bench: Bench,
@@ -36,6 +38,7 @@ enum Bench {
     Pipeline(PipelineArguments),
     Dict(DictArguments),
     Reload(reload::Arguments),
+    Qks(qks::Arguments),
 }
 
 /// The worker loop on one core, over packets in memory: each new, with a valid MAC made beforehand.
@@ -106,6 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Bench::Pipeline(arguments) => pipeline(arguments),
         Bench::Dict(arguments) => dict(arguments),
         Bench::Reload(arguments) => reload::run(arguments),
+        Bench::Qks(arguments) => qks::run(arguments),
     }
 }
 
@@ -224,7 +228,7 @@ fn refused(error: &photongate_filter::bench::BenchError) -> Failure {
 }
 
 fn print_json(bench: &str, params: &Value, host: &Host, results: &Value) -> Result<(), Failure> {
-    let host = json!({ "cpu": host.cpu, "cores": host.cores, "tsc_hz": host.tsc_hz, "load": host.load });
+    let host = json!({ "cpu": host.cpu, "cores": host.cores, "tsc_hz": (host.tsc_hz > 0).then_some(host.tsc_hz), "load": host.load });
     let report = json!({ "bench": bench, "params": params, "host": host, "results": results });
     output::print(&format!("{report}\n"))
 }

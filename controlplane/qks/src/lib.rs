@@ -5,12 +5,22 @@
 
 #![forbid(unsafe_code)]
 
+pub mod client;
+mod clock;
+pub mod config;
+pub mod directory;
 pub mod encoding;
 pub mod ids;
+pub mod intake;
 pub mod key_id;
+pub mod keys;
 pub mod links;
+pub mod materials;
+pub mod peer;
 pub mod relay;
 pub mod routing;
+pub mod sae;
 pub mod secrets;
+pub mod server;
 pub mod stock;
 pub mod store;

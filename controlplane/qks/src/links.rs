@@ -4,6 +4,8 @@
 //! What the ends must say to one another goes through the channel between the servers ([`Channel`]), which is authenticated
 //! and confidential; or, as with a QKD device, over wires of their own.
 
+pub mod keyfile;
+
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -96,6 +98,8 @@ pub struct Block {
     pub bytes: Zeroizing<Vec<u8>>,
     /// Where it is from.
     pub origin: Origin,
+    /// Told once the block is on disk, for a source that can let go of its own copy then.
+    pub kept: Option<oneshot::Sender<()>>,
 }
 
 impl fmt::Debug for Block {

@@ -17,6 +17,7 @@ mod message;
 mod outbox;
 mod own;
 mod routes;
+mod signature;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -33,6 +34,7 @@ pub use directory::{Claimed, Conflict};
 pub use message::{BUCKETS, Digest, Flooded, Heading, LARGEST_MESSAGE, Message};
 pub use own::MOST_ATTACHED;
 pub use routes::{Route, Routes};
+pub use signature::TlsSignatures;
 
 use crate::ids::{QksId, SaeId};
 use database::{Database, Judgement, Limits};

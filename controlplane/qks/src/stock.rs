@@ -58,7 +58,14 @@ pub struct BlockState {
     pub made_at: UnixNanos,
     /// When it is thrown away.
     pub expires_at: UnixNanos,
+    /// Tells whether both ends have the same bytes.
+    pub check: Check,
 }
+
+/// Tells whether both ends have the same bytes under a name, and nothing else about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Check(pub [u8; 16]);
 
 /// What material a request can do with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -70,11 +70,11 @@ impl Store {
         Ok(Self { commands, reader })
     }
 
-    /// Keeps new blocks. Those that are there already stay as they are.
+    /// Keeps new blocks, those of a stream in their order. Returns which ones are new: one that is there, or was, is passed over.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn add_blocks(&self, blocks: Vec<NewBlock>) -> Result<(), StoreError> {
+    pub async fn add_blocks(&self, blocks: Vec<NewBlock>) -> Result<Vec<BlockName>, StoreError> {
         self.ask(|done| Command::AddBlocks(blocks, done)).await?
     }
 

@@ -138,7 +138,7 @@ fn piece(number: u64, offset: u32, length: u32) -> Piece {
 
 fn state(length: u32) -> BlockState {
     let (made_at, expires_at) = (UnixNanos(0), END);
-    BlockState { length, used: 0, is_mine: true, origin: Origin::Qkd, made_at, expires_at }
+    BlockState { length, used: 0, is_mine: true, origin: Origin::Qkd, made_at, expires_at, check: Check([0; 16]) }
 }
 
 const NOW: UnixNanos = UnixNanos(1_000);

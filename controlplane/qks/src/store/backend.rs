@@ -2,7 +2,7 @@
 //! locked; so each statement stands here once, and is compiled for both.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use photongate_wire::UnixNanos;
 use serde_json::json;
@@ -15,10 +15,11 @@ use super::judge::{self, AssignmentRow, AssignmentRows, BlockRow, ReserveRefusal
 use super::rows::{Answer, Assignment, KeyRows, NewBlock, StoredBlock, Take};
 use super::schema::VERSION_TABLE;
 use super::{Database, StoreError};
+use crate::clock::now;
 use crate::ids::StreamId;
 use crate::key_id::AssignmentId;
 use crate::links::Origin;
-use crate::stock::{BlockName, BlockState, Mark};
+use crate::stock::{BlockName, BlockState, Check, Mark};
 
 /// Connections to a database.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub(super) struct Batch {
 /// What became of those that can be refused, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
+    /// The blocks that were new.
+    pub(super) added: BTreeSet<BlockName>,
     pub(super) reservations: Vec<Result<(), ReserveRefusal>>,
     pub(super) takes: Vec<Result<KeyRows, TakeRefusal>>,
     pub(super) answers: Vec<Option<Answer>>,
@@ -144,7 +147,7 @@ macro_rules! statements {
             pub(super) async fn commit(db: &Db, batch: Batch) -> Result<Outcome, StoreError> {
                 let now = now();
                 let mut tx = db.begin_with($begin).await?;
-                add_blocks(&mut tx, batch.blocks, now).await?;
+                let added = add_blocks(&mut tx, batch.blocks, now).await?;
                 advance(&mut tx, &batch.marks, now).await?;
                 for (block, is_mine) in batch.owners {
                     let sql = "UPDATE block SET is_mine = $3 WHERE stream = $1 AND number = $2";
@@ -167,12 +170,24 @@ macro_rules! statements {
                     sweep(&mut tx, now).await?;
                 }
                 tx.commit().await?;
-                Ok(Outcome { reservations, takes, answers })
+                Ok(Outcome { added, reservations, takes, answers })
             }
 
-            async fn add_blocks(tx: &mut Tx<'_>, blocks: Vec<NewBlock>, now: UnixNanos) -> Result<(), StoreError> {
+            async fn add_blocks(
+                tx: &mut Tx<'_>,
+                blocks: Vec<NewBlock>,
+                now: UnixNanos,
+            ) -> Result<BTreeSet<BlockName>, StoreError> {
+                let mut added = BTreeSet::new();
                 for block in blocks {
-                    let NewBlock { name, state, neighbour, link, check, sealed } = block;
+                    let NewBlock { name, state, neighbour, link, sealed } = block;
+                    // A block that was used up and swept away must not come back, however often its source brings it.
+                    let sql = "INSERT INTO stream (stream, next) VALUES ($1, $2 + 1) ON CONFLICT (stream)
+                        DO UPDATE SET next = excluded.next WHERE stream.next < excluded.next";
+                    if named(sqlx::query(sql), name).execute(&mut **tx).await?.rows_affected() == 0 {
+                        continue;
+                    }
+                    added.insert(name);
                     let sql = "INSERT INTO block (stream, number, neighbour, link, origin, is_mine, length, used, made_at, expires_at,
                             retire_at, fingerprint, sealed)
                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
@@ -186,12 +201,12 @@ macro_rules! statements {
                         .bind(instant(state.made_at))
                         .bind(instant(state.expires_at))
                         .bind(instant(now))
-                        .bind(check)
+                        .bind(format!("{:032x}", u128::from_be_bytes(state.check.0)))
                         .bind(sealed)
                         .execute(&mut **tx)
                         .await?;
                 }
-                Ok(())
+                Ok(added)
             }
 
             async fn advance(tx: &mut Tx<'_>, marks: &[Mark], now: UnixNanos) -> Result<(), StoreError> {
@@ -366,10 +381,11 @@ macro_rules! statements {
                         origin: origin_of(&origin)?,
                         made_at: unix_nanos(made_at),
                         expires_at: unix_nanos(expires_at),
+                        check: Check(u128::from_str_radix(&check, 16).map_err(unreadable)?.to_be_bytes()),
                     };
                     let neighbour = neighbour.parse().map_err(unreadable)?;
                     let link = link.parse().map_err(unreadable)?;
-                    Ok(StoredBlock { name: block_name(&stream, number)?, state, neighbour, link, check })
+                    Ok(StoredBlock { name: block_name(&stream, number)?, state, neighbour, link })
                 });
                 rows.collect()
             }
@@ -501,11 +517,6 @@ fn instant(at: UnixNanos) -> i64 {
 
 fn unix_nanos(instant: i64) -> UnixNanos {
     UnixNanos(u64::try_from(instant).unwrap_or(0))
-}
-
-fn now() -> UnixNanos {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// How long the bytes of a block stay after the last of them were given out here: as long as an answer may be asked for again.

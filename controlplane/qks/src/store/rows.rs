@@ -19,8 +19,6 @@ pub struct NewBlock {
     pub neighbour: QksId,
     /// The link it came over.
     pub link: LinkId,
-    /// What tells whether both ends have the same bytes, and tells nothing else about them.
-    pub check: String,
     /// Its bytes, sealed.
     pub sealed: Vec<u8>,
 }
@@ -36,8 +34,6 @@ pub struct StoredBlock {
     pub neighbour: QksId,
     /// The link it came over.
     pub link: LinkId,
-    /// What tells whether both ends have the same bytes.
-    pub check: String,
 }
 
 /// Keys that wait for those who may fetch them.

@@ -40,6 +40,7 @@ const VERSIONS: &[&[&str]] = &[&[
         sealed {bytes} NOT NULL,
         PRIMARY KEY (stream, number)
     )",
+    "CREATE TABLE stream (stream TEXT PRIMARY KEY, next BIGINT NOT NULL)",
     "CREATE TABLE assignment (id TEXT PRIMARY KEY, body TEXT NOT NULL, expires_at BIGINT NOT NULL)",
     "CREATE INDEX assignment_expiry ON assignment (expires_at)",
     "CREATE TABLE answer (

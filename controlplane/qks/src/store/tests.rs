@@ -1,7 +1,7 @@
 use super::*;
 use crate::ids::StreamId;
 use crate::links::Origin;
-use crate::stock::{BlockState, Piece};
+use crate::stock::{BlockState, Check, Piece};
 
 #[tokio::test]
 async fn keys_are_handed_out_once_to_each_who_may_have_them() {
@@ -93,6 +93,11 @@ async fn what_is_over_is_swept_away_and_cannot_be_taken() {
     assert_eq!(store.take(late).await.unwrap(), Err(TakeRefusal::NotFound));
     store.sweep(END).await.unwrap();
     assert_eq!(store.blocks().await.unwrap(), []);
+    assert_eq!(
+        store.add_blocks(vec![block(0, true), block(1, true)]).await.unwrap(),
+        [name(1)],
+        "what is gone stays gone"
+    );
     assert_eq!(store.take(take("bob", &[(1, 0)])).await.unwrap(), Err(TakeRefusal::NotFound));
 }
 
@@ -142,10 +147,17 @@ fn block(number: u64, is_mine: bool) -> NewBlock {
     let (made_at, expires_at) = (UnixNanos(0), UnixNanos(1_000));
     NewBlock {
         name: name(number),
-        state: BlockState { length: 100, used: 0, is_mine, origin: Origin::Qkd, made_at, expires_at },
+        state: BlockState {
+            length: 100,
+            used: 0,
+            is_mine,
+            origin: Origin::Qkd,
+            made_at,
+            expires_at,
+            check: Check([0xc4; 16]),
+        },
         neighbour: "b".parse().unwrap(),
         link: "ab".parse().unwrap(),
-        check: "check".to_owned(),
         sealed: vec![7; 100],
     }
 }

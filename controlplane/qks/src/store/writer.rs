@@ -13,7 +13,7 @@ use crate::stock::{BlockName, Mark};
 /// A change, and where its outcome goes.
 #[derive(Debug)]
 pub(super) enum Command {
-    AddBlocks(Vec<NewBlock>, Done<()>),
+    AddBlocks(Vec<NewBlock>, Done<Vec<BlockName>>),
     Advance(Vec<Mark>, Done<()>),
     SetOwner(Vec<BlockName>, bool, Done<()>),
     RemoveBlocks(Vec<BlockName>, Done<()>),
@@ -30,6 +30,7 @@ type Done<T> = oneshot::Sender<Result<T, StoreError>>;
 #[derive(Default)]
 struct Waiting {
     plain: Vec<Done<()>>,
+    blocks: Vec<(Vec<BlockName>, Done<Vec<BlockName>>)>,
     reservations: Vec<Done<Result<(), ReserveRefusal>>>,
     takes: Vec<Done<Result<KeyRows, TakeRefusal>>>,
     answers: Vec<Done<Option<Answer>>>,
@@ -44,8 +45,8 @@ pub(super) async fn run(backend: Backend, mut commands: mpsc::Receiver<Command>)
         for command in collected.drain(..) {
             match command {
                 Command::AddBlocks(blocks, done) => {
+                    waiting.blocks.push((blocks.iter().map(|block| block.name).collect(), done));
                     batch.blocks.extend(blocks);
-                    waiting.plain.push(done);
                 }
                 Command::Advance(marks, done) => {
                     batch.marks.extend(marks);
@@ -91,6 +92,10 @@ impl Waiting {
         match outcome {
             Ok(outcome) => {
                 self.plain.into_iter().for_each(|done| drop(done.send(Ok(()))));
+                for (mut names, done) in self.blocks {
+                    names.retain(|name| outcome.added.contains(name));
+                    drop(done.send(Ok(names)));
+                }
                 tell_each(self.reservations, outcome.reservations);
                 tell_each(self.takes, outcome.takes);
                 tell_each(self.answers, outcome.answers);
@@ -98,6 +103,7 @@ impl Waiting {
             Err(error) => {
                 tracing::error!(%error, "a transaction failed");
                 self.plain.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
+                self.blocks.into_iter().for_each(|(_, done)| drop(done.send(Err(error.clone()))));
                 self.reservations.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
                 self.takes.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
                 self.answers.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));

@@ -16,7 +16,7 @@ pub struct Host {
     pub cpu: String,
     /// Processors of the machine.
     pub cores: usize,
-    /// Cycles of the time-stamp counter in a second.
+    /// Cycles of the time-stamp counter in a second; 0 where they are not counted.
     pub tsc_hz: u64,
     /// Processes that were running or wanted to, on average over the last minute.
     pub load: f64,
@@ -74,7 +74,16 @@ impl Host {
         Self::here(running.eal())
     }
 
+    /// This machine, for what does not count cycles.
+    pub fn without_cycles() -> Self {
+        Self::new(0)
+    }
+
     pub(super) fn here(eal: Eal) -> Self {
+        Self::new(clock::tsc_hz(eal))
+    }
+
+    fn new(tsc_hz: u64) -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -82,7 +91,7 @@ impl Host {
             cpu: name.map_or("unknown", |(_, name)| name).to_owned(),
             // Not those this thread may use: it has been pinned by now.
             cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
-            tsc_hz: clock::tsc_hz(eal),
+            tsc_hz,
             load: load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0),
         }
     }

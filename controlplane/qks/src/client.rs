@@ -1,0 +1,133 @@
+//! An application's side of ETSI GS QKD 014 V1.1.1: for operators, for benchmarks, and to draw keys from other servers.
+
+use std::time::Duration;
+
+use photongate_net::tls::ClientTls;
+use reqwest::StatusCode;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::ids::SaeId;
+use crate::peer::causes;
+use crate::sae::{ErrorBody, KeyContainer, KeyId, KeyIds, KeyRequest, Status};
+
+/// A client of one key server.
+#[derive(Clone, Debug)]
+pub struct SaeClient {
+    base: Url,
+    http: reqwest::Client,
+    patience: Duration,
+}
+
+/// Why a key server gives nothing.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ClientError {
+    /// It cannot be reached, or does not answer in time.
+    #[error("the key server cannot be reached: {0}")]
+    Unreachable(String),
+    /// It refuses. The standard knows 400, 401 and 503; some servers answer with others.
+    #[error("the key server answers {status}{}", .body.as_ref().map(|body| format!(": {}", body.message)).unwrap_or_default())]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What it says, if it says anything.
+        body: Option<ErrorBody>,
+    },
+    /// Its answer is not what the standard wants.
+    #[error("the key server's answer cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl SaeClient {
+    /// A client of the server at `base`, an `https` URL.
+    ///
+    /// # Errors
+    /// What the HTTP library says about the TLS side.
+    pub fn new(base: Url, tls: &ClientTls) -> Result<Self, ClientError> {
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.config().as_ref().clone())
+            .connect_timeout(CONNECT)
+            .tcp_nodelay(true)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build();
+        let http = http.map_err(|error| ClientError::Unreachable(causes(&error)))?;
+        Ok(Self { base, http, patience: PATIENCE })
+    }
+
+    /// The same client, which waits so long for an answer.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// "Get status", clause 5.2.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn status(&self, slave: &SaeId) -> Result<Status, ClientError> {
+        parsed(&self.send(self.http.get(self.url(slave, "status")?)).await?)
+    }
+
+    /// "Get key", clause 5.3.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn enc_keys(&self, slave: &SaeId, request: &KeyRequest) -> Result<KeyContainer, ClientError> {
+        self.post(self.url(slave, "enc_keys")?, request).await
+    }
+
+    /// "Get key with key IDs", clause 5.4.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn dec_keys(&self, master: &SaeId, ids: &[Uuid]) -> Result<KeyContainer, ClientError> {
+        let ids = ids.iter().map(|id| KeyId::Object { key_id: *id }).collect();
+        self.post(self.url(master, "dec_keys")?, &KeyIds { key_IDs: ids, key_IDs_extension: None }).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, url: Url, body: &impl Serialize) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| ClientError::Unreadable(error.to_string()))?;
+        let request = self.http.post(url).header("content-type", "application/json").body(body);
+        parsed(&self.send(request).await?)
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+        let unreachable = |error| ClientError::Unreachable(causes(&error));
+        let mut answer = request.timeout(self.patience).send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let mut body = Zeroizing::new(Vec::new());
+        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > LONGEST_ANSWER {
+                return Err(ClientError::Unreadable("it is too long".to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if status == StatusCode::OK {
+            return Ok(body);
+        }
+        Err(ClientError::Refused { status: status.as_u16(), body: serde_json::from_slice(&body).ok() })
+    }
+
+    fn url(&self, sae: &SaeId, method: &str) -> Result<Url, ClientError> {
+        let mut url = self.base.clone();
+        let unusable = || ClientError::Unreachable(format!("{} is no URL of a server", self.base));
+        let mut segments = url.path_segments_mut().map_err(|()| unusable())?;
+        segments.pop_if_empty().extend(["api", "v1", "keys", sae.as_str(), method]);
+        drop(segments);
+        Ok(url)
+    }
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
+    // What the parser says names places, not contents, but for words that are no fields of ours.
+    serde_json::from_slice(body)
+        .map_err(|error| ClientError::Unreadable(format!("line {} column {}", error.line(), error.column())))
+}
+
+const CONNECT: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(30);
+const LONGEST_ANSWER: usize = 16 * 1024 * 1024;

@@ -1,0 +1,143 @@
+//! The way of key material from a source into the stock.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use photongate_wire::Nanos;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::clock::now;
+use crate::ids::{LinkId, QksId};
+use crate::links::{Block, Channel, LinkEnd, LinkSource, Phase, SourceState};
+use crate::materials::{self, MaterialError, Materials};
+use crate::peer::{Neighbour, PeerChannel};
+use crate::stock::{BlockName, BlockState};
+use crate::store::{NewBlock, Store};
+
+/// A link, as far as its sources need to know it.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Its name.
+    pub id: LinkId,
+    /// This server.
+    pub local: QksId,
+    /// The server at the other end.
+    pub neighbour: Arc<Neighbour>,
+    /// When the stock with the neighbour holds so many bytes, sources have to wait.
+    pub capacity_bytes: u64,
+    /// How long material is good for.
+    pub lifetime: Nanos,
+}
+
+/// Runs the sources of a link, and takes in what they produce. Returns how each of them is.
+pub fn start(
+    tasks: &mut JoinSet<()>,
+    link: &Link,
+    sources: Vec<Box<dyn LinkSource>>,
+    store: &Store,
+    materials: &Materials,
+) -> Vec<watch::Receiver<SourceState>> {
+    let mut states = Vec::with_capacity(sources.len());
+    for (index, source) in (0..).zip(sources) {
+        let (blocks, produced) = mpsc::channel(QUEUE);
+        let (state, shown) = watch::channel(SourceState::default());
+        let end = LinkEnd {
+            link: link.id.clone(),
+            local: link.local.clone(),
+            remote: link.neighbour.id().clone(),
+            peer: Arc::new(PeerChannel::new(link.neighbour.client().clone(), &link.id, index)) as Arc<dyn Channel>,
+            questions: link.neighbour.listen(link.id.clone(), index),
+            blocks,
+            state: state.clone(),
+        };
+        let name = link.id.clone();
+        tasks.spawn(async move {
+            let kind = source.kind();
+            if let Err(error) = source.run(end).await {
+                tracing::error!(link = %name, source = kind, %error, "a source of keys has ended");
+                state.send_replace(SourceState {
+                    phase: Phase::Waiting,
+                    reason: Some(error.to_string()),
+                    quality: None,
+                });
+            }
+        });
+        tasks.spawn(take_in(link.clone(), produced, store.clone(), materials.clone()));
+        states.push(shown);
+    }
+    states
+}
+
+async fn take_in(link: Link, mut produced: mpsc::Receiver<Block>, store: Store, materials: Materials) {
+    let leads = link.local < *link.neighbour.id();
+    let mut blocks = Vec::with_capacity(QUEUE);
+    while produced.recv_many(&mut blocks, QUEUE).await > 0 {
+        room(&link).await;
+        let mut waiting: Vec<_> = blocks.drain(..).collect();
+        // What cannot be kept now may be later: the source waits meanwhile.
+        while let Err(error) = keep(&link, leads, &mut waiting, &store, &materials).await {
+            tracing::warn!(link = %link.id, %error, "key material cannot be kept yet");
+            sleep(PAUSE).await;
+        }
+        link.neighbour.wake();
+    }
+}
+
+/// Waits until the stock has room.
+async fn room(link: &Link) {
+    loop {
+        let free = link.neighbour.stock().free();
+        if free.ready + free.unconfirmed + free.neighbours < link.capacity_bytes {
+            return;
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+async fn keep(
+    link: &Link,
+    leads: bool,
+    waiting: &mut Vec<Block>,
+    store: &Store,
+    materials: &Materials,
+) -> Result<(), MaterialError> {
+    let made_at = now();
+    let mut new = Vec::with_capacity(waiting.len());
+    for block in waiting.iter() {
+        let name = BlockName { stream: block.stream, number: block.number };
+        let Ok(length) = u32::try_from(block.bytes.len()) else { continue };
+        let state = BlockState {
+            length,
+            used: 0,
+            is_mine: block.number.is_multiple_of(2) == leads,
+            origin: block.origin,
+            made_at,
+            expires_at: made_at.saturating_add(link.lifetime),
+            check: materials::check(name, &block.bytes),
+        };
+        let sealed = materials.seal_block(name, &block.bytes).await?;
+        new.push(NewBlock { name, state, neighbour: link.neighbour.id().clone(), link: link.id.clone(), sealed });
+    }
+    let states: BTreeMap<_, _> = new.iter().map(|block| (block.name, block.state)).collect();
+    let added = store.add_blocks(new).await?;
+    let mut stock = link.neighbour.stock();
+    for name in added {
+        stock.add(name, states[&name]);
+    }
+    drop(stock);
+    for block in waiting.drain(..) {
+        if let Some(kept) = block.kept {
+            // A source that does not wait for it any more is gone.
+            let _ = kept.send(());
+        }
+    }
+    Ok(())
+}
+
+/// Blocks of a source that wait to be kept.
+const QUEUE: usize = 16;
+
+const PAUSE: Duration = Duration::from_millis(500);

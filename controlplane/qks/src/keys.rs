@@ -1,0 +1,386 @@
+//! Keys for applications: made, shared with the server of whoever else gets them, and handed out once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use photongate_wire::{Nanos, UnixNanos};
+use serde_json::json;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::clock::now;
+use crate::directory::{Directory, Place};
+use crate::ids::{QksId, SaeId};
+use crate::key_id::AssignmentId;
+use crate::materials::{MaterialError, Materials};
+use crate::peer::{Neighbour, Neighbours, PeerError, Reservation};
+use crate::sae::{ApiError, CheckedRequest, Extensions, KeyContainer, Limits, NamedKey, Status, Wanted};
+use crate::secrets::SecretsError;
+use crate::stock::Wish;
+use crate::store::{
+    Answer, Assignment, KeyRows, Material, ReserveRefusal, RowOfKeys, Store, StoreError, Take, TakeRefusal,
+};
+
+/// Makes keys and finds them again.
+#[derive(Debug)]
+pub struct KeyService {
+    local: QksId,
+    options: KeyOptions,
+    directory: Arc<Directory>,
+    neighbours: Arc<Neighbours>,
+    store: Store,
+    materials: Materials,
+}
+
+/// How keys are given out.
+#[derive(Clone, Debug)]
+pub struct KeyOptions {
+    /// What a request may ask for.
+    pub limits: Limits,
+    /// How long keys wait for those who may fetch them.
+    pub key_lifetime: Nanos,
+    /// How long an answer may be asked for again.
+    pub answer_lifetime: Nanos,
+}
+
+impl Default for KeyOptions {
+    fn default() -> Self {
+        let [key_lifetime, answer_lifetime] = [3_600, 300].map(Nanos::from_secs);
+        Self { limits: Limits::default(), key_lifetime, answer_lifetime }
+    }
+}
+
+impl KeyService {
+    /// A service for the applications in `directory`.
+    pub fn new(
+        local: QksId,
+        options: KeyOptions,
+        directory: Arc<Directory>,
+        neighbours: Arc<Neighbours>,
+        store: Store,
+        materials: Materials,
+    ) -> Self {
+        Self { local, options, directory, neighbours, store, materials }
+    }
+
+    /// What a request may ask for.
+    pub fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    /// Which applications there are.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// What `master` could get to share with `slave`.
+    ///
+    /// # Errors
+    /// `slave` is not known.
+    pub fn status(&self, master: &SaeId, slave: &SaeId) -> Result<Status, ApiError> {
+        let limits = self.limits();
+        let (target, stored) = match self.directory.place(slave) {
+            Place::Here => (self.local.clone(), limits.max_key_count),
+            Place::At(server) => {
+                let stored = self.neighbours.get(&server).map_or(0, |neighbour| self.stored(&neighbour));
+                (server, stored)
+            }
+            Place::Unknown => return Err(unknown_slave(slave)),
+        };
+        Ok(Status {
+            source_KME_ID: self.local.clone(),
+            target_KME_ID: target,
+            master_SAE_ID: master.clone(),
+            slave_SAE_ID: slave.clone(),
+            key_size: limits.key_size_bits,
+            stored_key_count: stored.min(limits.max_key_count),
+            max_key_count: limits.max_key_count,
+            max_key_per_request: limits.max_keys_per_request,
+            max_key_size: limits.max_key_size_bits,
+            min_key_size: limits.min_key_size_bits,
+            max_SAE_ID_count: limits.max_sae_ids,
+            status_extension: None,
+        })
+    }
+
+    /// Makes the keys of a request, and hands them to `master` once the servers of all others have them.
+    ///
+    /// # Errors
+    /// Nobody gets keys then.
+    pub async fn create(&self, master: &SaeId, request: CheckedRequest) -> Result<KeyContainer, ApiError> {
+        let Some(name) = request.extensions.idempotency_key.value().cloned() else {
+            let rows = self.make(master, &request).await?;
+            return self.container(&rows).await;
+        };
+        let digest = format!("enc {request:?}");
+        if let Some(answer) = self.store.recall(master.as_str(), &name).await? {
+            return self.again(&answer, &digest).await;
+        }
+        let rows = self.make(master, &request).await?;
+        let answer = self.answer(master, name, digest.clone(), rows.clone());
+        match self.store.remember(answer).await? {
+            // A request of the same name was faster; the keys of this one are burnt.
+            Some(earlier) => self.again(&earlier, &digest).await,
+            None => self.container(&rows).await,
+        }
+    }
+
+    /// Hands out keys that `master` asked for before, all of them or none.
+    ///
+    /// # Errors
+    /// [`ApiError`]; no key counts as fetched then, unless the database died over it.
+    pub async fn fetch(
+        &self,
+        taker: &SaeId,
+        master: SaeId,
+        ids: &[Uuid],
+        extensions: &Extensions,
+    ) -> Result<KeyContainer, ApiError> {
+        let mut remember = None;
+        if let Some(name) = extensions.idempotency_key.value() {
+            let digest = format!("dec {master} {ids:?}");
+            if let Some(answer) = self.store.recall(taker.as_str(), name).await? {
+                return self.again(&answer, &digest).await;
+            }
+            remember = Some(self.answer(taker, name.clone(), digest, KeyRows::default()));
+        }
+        let keys = ids.iter().map(|id| AssignmentId::of_key(*id)).collect();
+        let take = Take { taker: taker.clone(), master, keys, now: now(), remember };
+        match self.store.take(take).await? {
+            Ok(rows) => self.container(&rows).await,
+            Err(refusal @ TakeRefusal::NotFound) => Err(ApiError::bad_request(refusal.to_string())),
+            Err(TakeRefusal::NotEntitled) => Err(ApiError::Unauthorized),
+        }
+    }
+
+    async fn make(&self, master: &SaeId, request: &CheckedRequest) -> Result<KeyRows, ApiError> {
+        let mut servers: BTreeMap<Option<QksId>, Vec<SaeId>> = BTreeMap::new();
+        for slave in &request.slaves {
+            let server = match self.directory.place(slave) {
+                Place::Here => None,
+                Place::At(server) => Some(server),
+                Place::Unknown => return Err(unknown_slave(slave)),
+            };
+            servers.entry(server).or_default().push(slave.clone());
+        }
+        let mut servers = servers.into_iter();
+        match (servers.next(), servers.next()) {
+            (Some((None, takers)), None) => self.make_here(master, takers, request).await,
+            (Some((Some(server), takers)), None) => {
+                let neighbour = self.neighbours.get(&server);
+                let neighbour = neighbour.ok_or_else(|| no_route(&server))?;
+                self.make_with(&neighbour, master, takers, request).await
+            }
+            _ => Err(ApiError::unavailable("keys for applications at several servers are not available")),
+        }
+    }
+
+    /// Keys for applications that are all served here are random, and go nowhere.
+    async fn make_here(
+        &self,
+        master: &SaeId,
+        takers: Vec<SaeId>,
+        request: &CheckedRequest,
+    ) -> Result<KeyRows, ApiError> {
+        let id = random_id()?;
+        let mut bytes = Zeroizing::new(vec![0; request.bytes() as usize]);
+        getrandom::fill(&mut bytes).map_err(|error| ApiError::unavailable(format!("no randomness: {error}")))?;
+        let sealed = Some(self.materials.seal_assignment(id, &bytes).await?);
+        let material = Material { sealed, ..request.material(Vec::new()) };
+        let (master, expires_at) = (master.clone(), self.expiry());
+        let assignment = Assignment { id, master, takers, material: material.clone(), expires_at };
+        self.store.reserve(assignment).await?.map_err(|refusal| ApiError::unavailable(refusal.to_string()))?;
+        Ok(all_of(id, material))
+    }
+
+    /// Keys that are shared with a neighbour are made of what both hold.
+    async fn make_with(
+        &self,
+        neighbour: &Neighbour,
+        master: &SaeId,
+        takers: Vec<SaeId>,
+        request: &CheckedRequest,
+    ) -> Result<KeyRows, ApiError> {
+        let asked = &request.extensions;
+        if asked.paths.value().is_some_and(|paths| *paths > 1) && matches!(asked.paths, Wanted::Firmly(_)) {
+            return Err(unmet());
+        }
+        let strict = self.assign(neighbour, master, &takers, request, asked).await;
+        match strict {
+            Err(Failure::NoMaterial) if *asked != asked.clone().mandatory_only() => {
+                let mandatory = asked.clone().mandatory_only();
+                self.assign(neighbour, master, &takers, request, &mandatory).await
+            }
+            outcome => outcome,
+        }
+        .map_err(|failure| match failure {
+            Failure::NoMaterial => {
+                let stored = self.stored(neighbour);
+                let could = stored * u64::from(self.limits().key_size_bits / 8) >= request.bytes();
+                if could && asked.clone().mandatory_only().is_demanding() {
+                    unmet()
+                } else {
+                    ApiError::exhausted(stored)
+                }
+            }
+            Failure::Error(error) => error,
+        })
+    }
+
+    async fn assign(
+        &self,
+        neighbour: &Neighbour,
+        master: &SaeId,
+        takers: &[SaeId],
+        request: &CheckedRequest,
+        extensions: &Extensions,
+    ) -> Result<KeyRows, Failure> {
+        let made_since = extensions.max_age.value().map(|age| now().saturating_sub(Nanos::from_secs(*age)));
+        let wish = Wish { origin: extensions.source.value().copied(), made_since };
+        for _ in 0..ATTEMPTS {
+            if let Some(why) = neighbour.is_down() {
+                // What is taken now would be burnt.
+                let error = ApiError::unavailable(format!("the key server {} does not answer: {why}", neighbour.id()));
+                return Err(Failure::Error(error));
+            }
+            let mut number = request.number;
+            let taken = loop {
+                let bytes = u64::from(request.key_bytes) * u64::from(number);
+                match neighbour.stock().take(bytes, wish, now()) {
+                    Some(taken) => break taken,
+                    None if extensions.relaxed.value() == Some(&true) && number > 1 => number /= 2,
+                    None => return Err(Failure::NoMaterial),
+                }
+            };
+            let id = random_id().map_err(Failure::Error)?;
+            let material = Material { count: number, ..request.material(taken.pieces) };
+            let reservation = Reservation {
+                id,
+                master: master.clone(),
+                takers: takers.to_vec(),
+                material: material.clone(),
+                lifetime_ms: self.options.key_lifetime.0 / 1_000_000,
+            };
+            let marks = async { if taken.marks.is_empty() { Ok(()) } else { self.store.advance(taken.marks).await } };
+            let (marked, reserved) = tokio::join!(marks, neighbour.reserve(reservation));
+            marked.map_err(|error| Failure::Error(error.into()))?;
+            match reserved {
+                Ok(Ok(())) => return Ok(all_of(id, material)),
+                Ok(Err(ReserveRefusal::Gone { mark })) => neighbour.stock().advance(mark),
+                Ok(Err(ReserveRefusal::NoBlock { block })) => drop(neighbour.stock().remove(block)),
+                Err(error) => {
+                    neighbour.void(id);
+                    return Err(Failure::Error(error.into()));
+                }
+            }
+        }
+        Err(Failure::Error(ApiError::unavailable("the neighbour's stock is not what it is here; it is being compared")))
+    }
+
+    /// Keys of the default size that can be shared with a neighbour now.
+    fn stored(&self, neighbour: &Neighbour) -> u64 {
+        neighbour.stock().free().ready / u64::from(self.limits().key_size_bits / 8)
+    }
+
+    async fn container(&self, rows: &KeyRows) -> Result<KeyContainer, ApiError> {
+        let keys = self.materials.keys(rows).await?;
+        let named = rows.keys.iter().zip(keys).map(|((place, index), key)| NamedKey {
+            key_ID: rows.rows[*place].id.key(*index),
+            key: Zeroizing::new(BASE64_STANDARD.encode(&*key)),
+        });
+        Ok(KeyContainer { keys: named.collect(), key_container_extension: None })
+    }
+
+    async fn again(&self, answer: &Answer, digest: &str) -> Result<KeyContainer, ApiError> {
+        if answer.digest != digest {
+            let message = "photongate_idempotency_key names an earlier request that was another one";
+            return Err(ApiError::bad_request(message));
+        }
+        self.container(&answer.rows).await
+    }
+
+    fn answer(&self, caller: &SaeId, name: String, digest: String, rows: KeyRows) -> Answer {
+        let expires_at = now().saturating_add(self.options.answer_lifetime);
+        Answer { caller: caller.to_string(), name, digest, rows, expires_at }
+    }
+
+    fn expiry(&self) -> UnixNanos {
+        now().saturating_add(self.options.key_lifetime)
+    }
+}
+
+impl CheckedRequest {
+    fn bytes(&self) -> u64 {
+        u64::from(self.key_bytes) * u64::from(self.number)
+    }
+
+    fn material(&self, pieces: Vec<crate::stock::Piece>) -> Material {
+        Material { key_bytes: self.key_bytes, count: self.number, pieces, sealed: None }
+    }
+}
+
+enum Failure {
+    NoMaterial,
+    Error(ApiError),
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request fails");
+        Self::unavailable("the key store is not available")
+    }
+}
+
+impl From<SecretsError> for ApiError {
+    fn from(error: SecretsError) -> Self {
+        tracing::error!(%error, "a request fails");
+        Self::unavailable("the secret store is not available")
+    }
+}
+
+impl From<MaterialError> for ApiError {
+    fn from(error: MaterialError) -> Self {
+        match error {
+            MaterialError::Store(error) => error.into(),
+            MaterialError::Secrets(error) => error.into(),
+            MaterialError::Gone => Self::bad_request(TakeRefusal::NotFound.to_string()),
+        }
+    }
+}
+
+impl From<PeerError> for ApiError {
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::Refused(reason) => Self::bad_request(reason),
+            PeerError::Unreachable(_) | PeerError::Busy => Self::unavailable(error.to_string()),
+        }
+    }
+}
+
+fn all_of(id: AssignmentId, material: Material) -> KeyRows {
+    let keys = (0..material.count).map(|index| (0, index)).collect();
+    KeyRows { rows: vec![RowOfKeys { id, material }], keys }
+}
+
+fn random_id() -> Result<AssignmentId, ApiError> {
+    let mut bytes = [0; AssignmentId::LENGTH];
+    getrandom::fill(&mut bytes).map_err(|error| ApiError::unavailable(format!("no randomness: {error}")))?;
+    Ok(AssignmentId::from_random(bytes))
+}
+
+fn unknown_slave(slave: &SaeId) -> ApiError {
+    ApiError::bad_request("the application in the request is not known").with_detail("SAE_ID", json!(slave))
+}
+
+fn no_route(server: &QksId) -> ApiError {
+    ApiError::unavailable(format!("there is no way to the key server {server}"))
+}
+
+fn unmet() -> ApiError {
+    ApiError::bad_request("not all extension_mandatory request options could be met")
+}
+
+/// How often pieces are taken anew because the neighbour does not have them.
+const ATTEMPTS: u32 = 4;

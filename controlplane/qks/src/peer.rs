@@ -1,0 +1,20 @@
+//! What key servers say to one another: HTTPS with mutual TLS, JSON.
+//!
+//! A neighbour is known by the common name of its certificate, in both directions.
+
+mod channel;
+mod client;
+mod link_state;
+mod neighbour;
+mod routes;
+mod upkeep;
+mod wire;
+
+pub use self::channel::PeerChannel;
+pub(crate) use self::client::causes;
+pub use self::client::{PeerClient, PeerError};
+pub use self::link_state::{LinkState, LinkStateOptions};
+pub use self::neighbour::{Neighbour, Neighbours};
+pub use self::routes::{PeerRoutes, refusal, router};
+pub use self::upkeep::keep_up;
+pub use self::wire::{Known, Refusal, Reservation};

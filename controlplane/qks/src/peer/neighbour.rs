@@ -1,0 +1,201 @@
+//! A server that shares a link with this one: what both hold, and how it is asked.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::client::{PeerClient, PeerError};
+use super::wire::{MOST_RESERVATIONS, MOST_VOIDED, Refusal, Reservation, ReserveAnswer, ReserveRequest, VoidRequest};
+use crate::ids::{LinkId, QksId};
+use crate::key_id::AssignmentId;
+use crate::links::Question;
+use crate::stock::Stock;
+use crate::store::ReserveRefusal;
+
+/// The neighbours of this server, by their names.
+#[derive(Debug, Default)]
+pub struct Neighbours(RwLock<BTreeMap<QksId, Arc<Neighbour>>>);
+
+/// A neighbour.
+#[derive(Debug)]
+pub struct Neighbour {
+    id: QksId,
+    client: PeerClient,
+    stock: Mutex<Stock>,
+    reservations: mpsc::Sender<Waiting>,
+    voids: mpsc::Sender<AssignmentId>,
+    /// Why it does not answer, if it does not.
+    down: ArcSwapOption<String>,
+    pub(super) news: Notify,
+    /// Where questions to this end of a source go.
+    sources: Mutex<HashMap<(LinkId, u16), mpsc::Sender<Question>>>,
+}
+
+/// A reservation, and who waits for its outcome.
+struct Waiting {
+    reservation: Reservation,
+    done: oneshot::Sender<Result<Result<(), ReserveRefusal>, PeerError>>,
+}
+
+impl Neighbours {
+    /// The neighbour of that name.
+    pub fn get(&self, id: &QksId) -> Option<Arc<Neighbour>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// All of them, in the order of their names.
+    pub fn all(&self) -> Vec<Arc<Neighbour>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Adds a neighbour, in the place of one of the same name.
+    pub fn add(&self, neighbour: Arc<Neighbour>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(neighbour.id.clone(), neighbour);
+    }
+}
+
+impl Neighbour {
+    /// A neighbour that is asked through `client`, and counts as down until it has answered. Starts the tasks that talk to it; they end with
+    /// the last reference.
+    pub fn new(id: QksId, client: PeerClient) -> Arc<Self> {
+        let (reservations, waiting) = mpsc::channel(LONGEST_QUEUE);
+        let (voids, voided) = mpsc::channel(LONGEST_QUEUE);
+        let neighbour = Arc::new(Self {
+            id,
+            client: client.clone(),
+            stock: Mutex::default(),
+            reservations,
+            voids,
+            down: ArcSwapOption::from_pointee(Some("it was not asked yet".to_owned())),
+            news: Notify::new(),
+            sources: Mutex::default(),
+        });
+        tokio::spawn(reserve(Arc::downgrade(&neighbour), client.clone(), waiting));
+        tokio::spawn(void(client, voided));
+        neighbour
+    }
+
+    /// Its name.
+    pub fn id(&self) -> &QksId {
+        &self.id
+    }
+
+    /// How it is asked.
+    pub fn client(&self) -> &PeerClient {
+        &self.client
+    }
+
+    /// The material shared with it. Not to be held while anything is awaited.
+    pub fn stock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why it does not answer, if it does not.
+    pub fn is_down(&self) -> Option<Arc<String>> {
+        self.down.load_full()
+    }
+
+    /// Notes whether it answers. What it confirmed before it went away it must confirm anew.
+    pub(super) fn set_down(&self, why: Option<String>) {
+        let was_down = self.down.swap(why.clone().map(Arc::new)).is_some();
+        match why {
+            Some(why) if !was_down => {
+                tracing::warn!(neighbour = %self.id, why, "the neighbour does not answer");
+                self.stock().doubt();
+            }
+            None if was_down => tracing::info!(neighbour = %self.id, "the neighbour answers"),
+            _ => {}
+        }
+    }
+
+    /// Something is to be said to it: blocks came, or are wanted.
+    pub fn wake(&self) {
+        self.news.notify_one();
+    }
+
+    /// Reserves keys there. Requests that come while another is under way go together.
+    ///
+    /// # Errors
+    /// [`PeerError`]: then it is not known whether they are reserved. The inner one: they are not.
+    pub async fn reserve(&self, reservation: Reservation) -> Result<Result<(), ReserveRefusal>, PeerError> {
+        let (done, outcome) = oneshot::channel();
+        self.reservations.try_send(Waiting { reservation, done }).map_err(|_| PeerError::Busy)?;
+        outcome.await.map_err(|_| PeerError::Unreachable("the request was given up".to_owned()))?
+    }
+
+    /// Tells it that keys will not be handed out. If that is lost, they end with their time.
+    pub fn void(&self, id: AssignmentId) {
+        if self.voids.try_send(id).is_err() {
+            tracing::debug!(neighbour = %self.id, "too much is to be voided");
+        }
+    }
+
+    /// Gives the end of a source that is here the questions of the end that is there.
+    pub fn listen(&self, link: LinkId, source: u16) -> mpsc::Receiver<Question> {
+        let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).insert((link, source), questions);
+        asked
+    }
+
+    /// Asks the end of a source that is here, for the end that is there.
+    pub(super) async fn answer(&self, link: LinkId, source: u16, body: Bytes) -> Result<Bytes, String> {
+        let questions = self.sources.lock().unwrap_or_else(PoisonError::into_inner).get(&(link, source)).cloned();
+        let questions = questions.ok_or("there is no such source here")?;
+        let (answer, answered) = oneshot::channel();
+        questions.try_send(Question { body, answer }).map_err(|_| "the source is busy".to_owned())?;
+        answered.await.map_err(|_| "the source gives no answer".to_owned())
+    }
+}
+
+/// One request is under way at a time, so that the pieces of a stream arrive in their order; all that waits goes with the next.
+async fn reserve(neighbour: std::sync::Weak<Neighbour>, client: PeerClient, mut waiting: mpsc::Receiver<Waiting>) {
+    let mut batch = Vec::with_capacity(MOST_RESERVATIONS);
+    while waiting.recv_many(&mut batch, MOST_RESERVATIONS).await > 0 {
+        let (reservations, waiters): (Vec<_>, Vec<_>) =
+            batch.drain(..).map(|Waiting { reservation, done }| (reservation, done)).unzip();
+        let request = ReserveRequest { reservations };
+        let answer = client.post::<ReserveAnswer>("peer/v1/reserve", &request, PATIENCE).await;
+        let error = match answer {
+            Ok(ReserveAnswer { outcomes }) if outcomes.len() == waiters.len() => {
+                for (done, outcome) in waiters.into_iter().zip(outcomes) {
+                    drop(done.send(match outcome {
+                        None => Ok(Ok(())),
+                        Some(Refusal::Material(refusal)) => Ok(Err(refusal)),
+                        Some(Refusal::Request(reason)) => Err(PeerError::Refused(reason)),
+                        Some(Refusal::Unavailable(reason)) => Err(PeerError::Unreachable(reason)),
+                    }));
+                }
+                continue;
+            }
+            Ok(_) => PeerError::Refused("it answers other reservations".to_owned()),
+            Err(error) => error,
+        };
+        if let (PeerError::Unreachable(why), Some(neighbour)) = (&error, neighbour.upgrade()) {
+            neighbour.set_down(Some(why.clone()));
+        }
+        waiters.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
+    }
+}
+
+async fn void(client: PeerClient, mut voided: mpsc::Receiver<AssignmentId>) {
+    let mut ids = Vec::with_capacity(MOST_VOIDED);
+    while voided.recv_many(&mut ids, MOST_VOIDED).await > 0 {
+        let request = VoidRequest { ids: std::mem::take(&mut ids) };
+        for attempt in 1..=VOID_ATTEMPTS {
+            match client.post::<()>("peer/v1/void", &request, PATIENCE).await {
+                Err(PeerError::Unreachable(_)) if attempt < VOID_ATTEMPTS => tokio::time::sleep(VOID_PAUSE).await,
+                _ => break,
+            }
+        }
+    }
+}
+
+const LONGEST_QUEUE: usize = 4_096;
+const MOST_QUESTIONS: usize = 64;
+const PATIENCE: Duration = Duration::from_secs(5);
+const VOID_ATTEMPTS: u32 = 10;
+const VOID_PAUSE: Duration = Duration::from_secs(3);

@@ -1,0 +1,228 @@
+//! What other key servers may ask of this one.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use futures_util::future::join_all;
+use http::StatusCode;
+use http::request::Parts;
+use photongate_net::tls::CertificateInfo;
+use photongate_wire::Nanos;
+
+use super::link_state::LinkState;
+use super::neighbour::{Neighbour, Neighbours};
+use super::wire::{
+    AnnounceAnswer, AnnounceRequest, Announced, HandoverAnswer, HandoverRequest, Known, MOST_ANNOUNCED,
+    MOST_RESERVATIONS, MOST_VOIDED, Refusal, Reservation, ReserveAnswer, ReserveRequest, VoidRequest,
+};
+use crate::clock::now;
+use crate::directory::{Directory, Place};
+use crate::ids::{LinkId, QksId};
+use crate::routing::Message;
+use crate::sae::Limits;
+use crate::stock::Mark;
+use crate::store::{Assignment, Store, StoreError};
+
+/// What the routes need.
+#[derive(Clone, Debug)]
+pub struct PeerRoutes {
+    /// Who may ask.
+    pub neighbours: Arc<Neighbours>,
+    /// Which applications are served here.
+    pub directory: Arc<Directory>,
+    /// Where messages about routes go.
+    pub link_state: LinkState,
+    /// What is kept.
+    pub store: Store,
+    /// What keys may be.
+    pub limits: Limits,
+    /// How long keys wait at most.
+    pub key_lifetime: Nanos,
+}
+
+/// The routes. Requests must carry the [`CertificateInfo`] of the caller.
+pub fn router(routes: PeerRoutes) -> Router {
+    Router::new()
+        .route("/peer/v1/reserve", post(reserve))
+        .route("/peer/v1/void", post(void))
+        .route("/peer/v1/blocks", post(blocks))
+        .route("/peer/v1/handover", post(handover))
+        .route("/peer/v1/links/{link}/{source}", post(ask))
+        .route("/peer/v1/routing", post(routing))
+        .with_state(routes)
+}
+
+/// How a body that breaks the bounds is refused.
+pub fn refusal(status: StatusCode, sentence: &str) -> Response {
+    (status, sentence.to_owned()).into_response()
+}
+
+/// The neighbour that calls.
+struct Calling(Arc<Neighbour>);
+
+/// An answer that is not what was asked for: a status, and a sentence.
+type Refused = (StatusCode, String);
+
+impl FromRequestParts<PeerRoutes> for Calling {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, routes: &PeerRoutes) -> Result<Self, Refused> {
+        let unauthorized = || (StatusCode::UNAUTHORIZED, "the certificate names no neighbour".to_owned());
+        let certificate = parts.extensions.get::<Arc<CertificateInfo>>().ok_or_else(unauthorized)?;
+        let neighbour = |name: &str| routes.neighbours.get(&name.parse::<QksId>().ok()?);
+        match certificate.subject.common_names().find_map(neighbour) {
+            Some(neighbour) => Ok(Self(neighbour)),
+            None => {
+                tracing::warn!(subject = %certificate.subject, "somebody who is no neighbour calls");
+                Err(unauthorized())
+            }
+        }
+    }
+}
+
+async fn reserve(
+    Calling(neighbour): Calling,
+    State(routes): State<PeerRoutes>,
+    Json(request): Json<ReserveRequest>,
+) -> Result<Json<ReserveAnswer>, Refused> {
+    bounded(request.reservations.len(), MOST_RESERVATIONS)?;
+    let kept = request.reservations.into_iter().map(|reservation| routes.keep(&neighbour, reservation));
+    Ok(Json(ReserveAnswer { outcomes: join_all(kept).await.into_iter().map(Result::err).collect() }))
+}
+
+async fn void(
+    Calling(_): Calling,
+    State(routes): State<PeerRoutes>,
+    Json(request): Json<VoidRequest>,
+) -> Result<Json<()>, Refused> {
+    bounded(request.ids.len(), MOST_VOIDED)?;
+    routes.store.void(request.ids).await.map_err(unavailable)?;
+    Ok(Json(()))
+}
+
+async fn blocks(
+    Calling(neighbour): Calling,
+    State(routes): State<PeerRoutes>,
+    Json(request): Json<AnnounceRequest>,
+) -> Result<Json<AnnounceAnswer>, Refused> {
+    bounded(request.blocks.len(), MOST_ANNOUNCED)?;
+    let mut ahead = Vec::new();
+    let (blocks, removed) = {
+        let mut stock = neighbour.stock();
+        let mut removed = Vec::new();
+        let mut known = Vec::with_capacity(request.blocks.len());
+        for Announced { block, used, check } in request.blocks {
+            known.push(match stock.get(block) {
+                None => Known::Unknown,
+                Some(state) if state.check == check && !state.is_mine && used <= state.length => {
+                    if state.used < used {
+                        ahead.push(Mark { block, used });
+                    }
+                    Known::Used(state.used.max(used))
+                }
+                Some(_) => {
+                    stock.remove(block);
+                    removed.push(block);
+                    Known::Different
+                }
+            });
+        }
+        (known, removed)
+    };
+    if !removed.is_empty() {
+        tracing::error!(neighbour = %neighbour.id(), ?removed, "both ends have other bytes, or both give them out: they are thrown away");
+        routes.store.remove_blocks(removed).await.map_err(unavailable)?;
+    }
+    if !ahead.is_empty() {
+        // On disk before the neighbour relies on it: what it says is gone must not be given out after a handover.
+        routes.store.advance(ahead.clone()).await.map_err(unavailable)?;
+        let mut stock = neighbour.stock();
+        ahead.into_iter().for_each(|mark| stock.advance(mark));
+    }
+    Ok(Json(AnnounceAnswer { blocks }))
+}
+
+async fn handover(
+    Calling(neighbour): Calling,
+    State(routes): State<PeerRoutes>,
+    Json(request): Json<HandoverRequest>,
+) -> Result<Json<HandoverAnswer>, Refused> {
+    let most = (request.most as usize).min(MOST_ANNOUNCED);
+    let blocks = neighbour.stock().hand_over(most, now());
+    if !blocks.is_empty() {
+        // If this fails nobody gives them out until the next start, which is safe.
+        routes.store.set_owner(blocks.clone(), false).await.map_err(unavailable)?;
+    }
+    Ok(Json(HandoverAnswer { blocks }))
+}
+
+async fn ask(
+    Calling(neighbour): Calling,
+    Path((link, source)): Path<(LinkId, u16)>,
+    body: Bytes,
+) -> Result<Bytes, Refused> {
+    neighbour.answer(link, source, body).await.map_err(|why| (StatusCode::CONFLICT, why))
+}
+
+async fn routing(
+    Calling(neighbour): Calling,
+    State(routes): State<PeerRoutes>,
+    Json(message): Json<Message>,
+) -> Json<()> {
+    routes.link_state.bring(neighbour.id().clone(), message);
+    Json(())
+}
+
+impl PeerRoutes {
+    async fn keep(&self, neighbour: &Neighbour, reservation: Reservation) -> Result<(), Refusal> {
+        let Reservation { id, master, takers, material, lifetime_ms } = reservation;
+        let Limits { min_key_size_bits, max_key_size_bits, max_keys_per_request, max_sae_ids, .. } = self.limits;
+        let sizes = min_key_size_bits / 8..=max_key_size_bits / 8;
+        let pieces: u64 = material.pieces.iter().map(|piece| u64::from(piece.length)).sum();
+        let refused = if !sizes.contains(&material.key_bytes) {
+            Some(format!("keys of {} bytes are not given out here", material.key_bytes))
+        } else if !(1..=max_keys_per_request).contains(&material.count) {
+            Some(format!("{} keys are not given out in one go here", material.count))
+        } else if material.sealed.is_some() || pieces != material.bytes() {
+            Some("the pieces do not make up the keys".to_owned())
+        } else if takers.is_empty() || takers.len() > max_sae_ids as usize + 1 {
+            Some("the number of applications is out of bounds".to_owned())
+        } else {
+            let stranger = takers.iter().find(|taker| self.directory.place(taker) != Place::Here);
+            stranger.map(|taker| format!("the application {taker} is not served here"))
+        };
+        if let Some(reason) = refused {
+            return Err(Refusal::Request(reason));
+        }
+        let lifetime = Nanos(lifetime_ms.saturating_mul(1_000_000)).min(self.key_lifetime);
+        let marks: Vec<_> = material
+            .pieces
+            .iter()
+            .map(|piece| Mark { block: piece.block, used: piece.offset + piece.length })
+            .collect();
+        let assignment = Assignment { id, master, takers, material, expires_at: now().saturating_add(lifetime) };
+        match self.store.reserve(assignment).await {
+            Ok(Ok(())) => {
+                let mut stock = neighbour.stock();
+                marks.into_iter().for_each(|mark| stock.advance(mark));
+                Ok(())
+            }
+            Ok(Err(refusal)) => Err(Refusal::Material(refusal)),
+            Err(error) => Err(Refusal::Unavailable(error.to_string())),
+        }
+    }
+}
+
+fn bounded(count: usize, most: usize) -> Result<(), Refused> {
+    let too_many = || (StatusCode::PAYLOAD_TOO_LARGE, format!("{count} at once are too many: {most} at most"));
+    if count > most { Err(too_many()) } else { Ok(()) }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn unavailable(error: StoreError) -> Refused {
+    (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+}

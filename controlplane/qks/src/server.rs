@@ -1,0 +1,256 @@
+//! The key server: everything joined.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::DirBuilder;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use photongate_net::http::{BindError, Bounds, MachineOptions, MachineServer};
+use photongate_net::tls::{
+    ClientCertificates, ClientTls, ClientTlsFiles, Identity, ServerTls, SubjectPattern, TlsError, TlsFiles,
+};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::clock::now;
+use crate::config::{LinkConfig, NeighbourConfig, QksConfig, SourceConfig};
+use crate::directory::{Directory, Sae};
+use crate::ids::LinkId;
+use crate::intake::{self, Link};
+use crate::keys::KeyService;
+use crate::links::{LinkSource, SourceState};
+use crate::materials::Materials;
+use crate::peer::{
+    self, LinkState, LinkStateOptions, Neighbour, Neighbours, PeerClient, PeerError, PeerRoutes, keep_up,
+};
+use crate::routing::{Settings, TlsSignatures};
+use crate::sae::{self, SaeRoutes};
+use crate::secrets::{OpenError, SecretRefError};
+use crate::store::{Database, Store, StoreError};
+
+/// A key server that listens already, and answers once it is [run](Self::run).
+#[derive(Debug)]
+pub struct Qks {
+    saes: MachineServer,
+    sae_routes: SaeRoutes,
+    peers: MachineServer,
+    peer_routes: PeerRoutes,
+    links: Vec<(LinkId, Vec<watch::Receiver<SourceState>>)>,
+    tasks: JoinSet<()>,
+}
+
+/// Why a key server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state folder cannot be made.
+    #[error("the state folder {path} cannot be made: {source}")]
+    State {
+        /// Which.
+        path: String,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A secret that the configuration names is not there.
+    #[error("state.database_url: {0}")]
+    DatabaseUrl(SecretRefError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What guards secrets at rest.
+    #[error("secrets: {0}")]
+    Secrets(#[from] OpenError),
+    /// A certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// A neighbour's URL or TLS side.
+    #[error("neighbour {0}: {1}")]
+    Neighbour(String, PeerError),
+}
+
+impl Qks {
+    /// Opens the database, starts the sources, and begins to listen.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: QksConfig) -> Result<Self, StartError> {
+        let folder = DirBuilder::new().recursive(true).mode(0o700).create(&config.state);
+        folder.map_err(|source| StartError::State { path: config.state.display().to_string(), source })?;
+        let database = match &config.database_url {
+            Some(url) => Database::Postgres(url.resolve(None).await.map_err(StartError::DatabaseUrl)?),
+            None => Database::Sqlite(config.state.join("qks.db")),
+        };
+        let store = Store::open(&database).await?;
+        let keyring = config.secrets.open(Arc::new(store.clone())).await?.keyring;
+        let materials = Materials::new(store.clone(), Arc::new(keyring));
+        let directory = Arc::new(Directory::open(store.clone(), config.sae.identity).await?);
+        for sae in &config.saes {
+            directory.register(Sae { id: sae.id.clone(), certificates: sae.certificates.clone() }).await?;
+        }
+        let served = |neighbour: &NeighbourConfig| {
+            let id = neighbour.id.clone();
+            neighbour.saes.clone().into_iter().map(move |sae| (sae, id.clone()))
+        };
+        let fixed: HashMap<_, _> = config.neighbours.iter().flat_map(served).collect();
+        directory.set_elsewhere(fixed.clone());
+
+        let neighbours = Arc::new(Neighbours::default());
+        for neighbour in &config.neighbours {
+            neighbours.add(connect(&config, neighbour)?);
+        }
+        for block in store.blocks().await? {
+            if let Some(neighbour) = neighbours.get(&block.neighbour) {
+                neighbour.stock().add(block.name, block.state);
+            }
+        }
+        let saes = listen(&config, &config.sae.listen, &config.sae.client_ca, sae::refusal).await?;
+        let peers = listen(&config, &config.peers.listen, &config.peers.ca, peer::refusal).await?;
+
+        let mut tasks = JoinSet::new();
+        for neighbour in neighbours.all() {
+            tasks.spawn(keep_up(Arc::downgrade(&neighbour), store.clone()));
+        }
+        let mut links = Vec::with_capacity(config.links.len());
+        for configured in &config.links {
+            let Some(neighbour) = neighbours.get(&configured.neighbour) else { continue };
+            let LinkConfig { name, capacity_bytes, lifetime, .. } = configured;
+            let link = Link {
+                id: name.clone(),
+                local: config.id.clone(),
+                neighbour,
+                capacity_bytes: *capacity_bytes,
+                lifetime: *lifetime,
+            };
+            let sources = configured.sources.iter().map(source).collect();
+            links.push((name.clone(), intake::start(&mut tasks, &link, sources, &store, &materials)));
+        }
+        tasks.spawn(sweep(store.clone()));
+        let identity = Identity::load(&config.tls.certificate, &config.tls.key)?;
+        let signatures = Arc::new(TlsSignatures::new(identity, &config.peers.ca)?);
+        let routing = LinkStateOptions {
+            local: config.id.clone(),
+            ases: BTreeSet::new(),
+            capacities: config.links.iter().map(|link| (link.neighbour.clone(), link.capacity_bytes)).collect(),
+            fixed,
+            settings: Settings::default(),
+            boot: boot(&store).await?,
+        };
+        let (known, registered) = (Arc::clone(&neighbours), Arc::clone(&directory));
+        let link_state = LinkState::start(&mut tasks, routing, signatures, known, registered, store.clone());
+
+        let keys = KeyService::new(
+            config.id.clone(),
+            config.keys.clone(),
+            Arc::clone(&directory),
+            Arc::clone(&neighbours),
+            store.clone(),
+            materials,
+        );
+        let accept_plain_key_ids = config.sae.accept_plain_key_ids;
+        let (limits, key_lifetime) = (config.keys.limits, config.keys.key_lifetime);
+        Ok(Self {
+            saes,
+            sae_routes: SaeRoutes { keys: Arc::new(keys), accept_plain_key_ids },
+            peers,
+            peer_routes: PeerRoutes { neighbours, directory, link_state, store, limits, key_lifetime },
+            links,
+            tasks,
+        })
+    }
+
+    /// Where applications find it.
+    pub fn sae_addresses(&self) -> Vec<SocketAddr> {
+        self.saes.addresses()
+    }
+
+    /// Where other key servers find it.
+    pub fn peer_addresses(&self) -> Vec<SocketAddr> {
+        self.peers.addresses()
+    }
+
+    /// How the sources of each link are.
+    pub fn links(&self) -> &[(LinkId, Vec<watch::Receiver<SourceState>>)] {
+        &self.links
+    }
+
+    /// Answers until `shutdown` is over; then finishes what is under way.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let (stop, stopping) = watch::channel(false);
+        let stopped = || {
+            let mut stopping = stopping.clone();
+            async move {
+                // An error means that this function is over.
+                let _ = stopping.wait_for(|stop| *stop).await;
+            }
+        };
+        let saes = self.saes.run(sae::router(self.sae_routes), stopped());
+        let peers = self.peers.run(peer::router(self.peer_routes), stopped());
+        let until = async {
+            shutdown.await;
+            stop.send_replace(true);
+        };
+        tokio::join!(saes, peers, until);
+        drop(self.tasks);
+    }
+}
+
+fn connect(config: &QksConfig, neighbour: &NeighbourConfig) -> Result<Arc<Neighbour>, StartError> {
+    let tls = ClientTls::load(ClientTlsFiles {
+        ca: config.peers.ca.clone(),
+        identity: Some((config.tls.certificate.clone(), config.tls.key.clone())),
+        expected: Some(SubjectPattern::CommonName(neighbour.id.to_string())),
+    })?;
+    let client = PeerClient::new(neighbour.url.clone(), &tls);
+    let client = client.map_err(|error| StartError::Neighbour(neighbour.id.to_string(), error))?;
+    Ok(Neighbour::new(neighbour.id.clone(), client))
+}
+
+async fn listen(
+    config: &QksConfig,
+    addresses: &[SocketAddr],
+    clients: &std::path::Path,
+    refusal: photongate_net::http::Refusal,
+) -> Result<MachineServer, StartError> {
+    let tls = Arc::new(ServerTls::load(TlsFiles {
+        certificate: config.tls.certificate.clone(),
+        key: config.tls.key.clone(),
+        clients: ClientCertificates::Required(clients.to_owned()),
+    })?);
+    let listeners = addresses.iter().map(|address| (*address, Arc::clone(&tls))).collect();
+    let bounds = Bounds { connections: CONNECTIONS, body_bytes: LONGEST_BODY, ..Bounds::default() };
+    Ok(MachineServer::bind(MachineOptions { listeners, bounds, refusal }).await?)
+}
+
+/// How often this server was started, and more than routing has asked to keep.
+async fn boot(store: &Store) -> Result<u64, StoreError> {
+    let least = store.entry("routing", "least_boot").await?.and_then(|boot| boot.parse::<u64>().ok()).unwrap_or(0);
+    let mut boot = store.count("boot").await?;
+    if boot <= least {
+        boot = least.saturating_add(boot);
+    }
+    Ok(boot)
+}
+
+fn source(config: &SourceConfig) -> Box<dyn LinkSource> {
+    match config {
+        SourceConfig::KeyFile(files) => Box::new(files.clone()),
+    }
+}
+
+async fn sweep(store: Store) {
+    loop {
+        sleep(SWEEP).await;
+        if let Err(error) = store.sweep(now()).await {
+            tracing::warn!(%error, "what is over is not swept away yet");
+        }
+    }
+}
+
+const CONNECTIONS: usize = 4_096;
+const LONGEST_BODY: u64 = 2 * 1024 * 1024;
+const SWEEP: Duration = Duration::from_secs(30);

@@ -1,0 +1,132 @@
+//! Applications that ask without pause.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use photongate_qks::client::SaeClient;
+use photongate_qks::sae::{KeyContainer, KeyRequest};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::site::Caller;
+
+/// How much is asked.
+#[derive(Clone, Debug)]
+pub(super) struct Work {
+    pub(super) requests: u64,
+    pub(super) time: Duration,
+    pub(super) concurrency: usize,
+    pub(super) new_connections: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub(super) struct Phase {
+    elapsed: Duration,
+    /// Of each request, ascending.
+    times: Vec<Duration>,
+}
+
+/// Keys that were given out, a container a request.
+pub(super) type Given = Arc<Mutex<VecDeque<KeyContainer>>>;
+
+impl Phase {
+    pub(super) fn requests_per_second(&self) -> f64 {
+        self.times.len() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    pub(super) fn to_json(&self, number: u16) -> Value {
+        let percentile = |share: f64| {
+            let place = ((self.times.len() as f64 * share) as usize).min(self.times.len().saturating_sub(1));
+            self.times.get(place).map_or(Value::Null, |time| json!((time.as_secs_f64() * 1e5).round() / 1e2))
+        };
+        let rate = self.requests_per_second();
+        json!({
+            "requests_per_second": rate.round(),
+            "keys_per_second": (rate * f64::from(number)).round(),
+            "p50_ms": percentile(0.5),
+            "p99_ms": percentile(0.99),
+            "requests": self.times.len(),
+        })
+    }
+}
+
+/// Asks for keys, and keeps what is given.
+pub(super) async fn enc(caller: &Caller, work: &Work, request: &KeyRequest) -> Result<(Phase, Given)> {
+    let given = Given::default();
+    let left = Arc::new(AtomicU64::new(work.requests));
+    let phase = run(caller, work, |client| {
+        let (given, left, request, other) =
+            (Arc::clone(&given), Arc::clone(&left), request.clone(), caller.other.clone());
+        async move {
+            let more = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+            if more {
+                let container = client.enc_keys(&other, &request).await?;
+                given.lock().unwrap_or_else(PoisonError::into_inner).push_back(container);
+            }
+            Ok(more)
+        }
+    })
+    .await?;
+    Ok((phase, given))
+}
+
+/// Fetches the same keys at the other side, and compares them. Returns how many.
+pub(super) async fn dec(caller: &Caller, work: &Work, given: &Given) -> Result<(Phase, u64)> {
+    let compared = Arc::new(AtomicU64::new(0));
+    let work = Work { time: work.time * 20, ..work.clone() };
+    let phase = run(caller, &work, |client| {
+        let (given, compared, other) = (Arc::clone(given), Arc::clone(&compared), caller.other.clone());
+        async move {
+            let next = given.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some(expected) = next else { return Ok(false) };
+            let ids: Vec<_> = expected.keys.iter().map(|key| key.key_ID).collect();
+            let fetched = client.dec_keys(&other, &ids).await?;
+            let [expected, fetched] = [&expected, &fetched]
+                .map(|container| container.keys.iter().map(|key| (key.key_ID, key.key.as_str())).collect::<Vec<_>>());
+            ensure!(expected == fetched, "the two sides got different keys");
+            compared.fetch_add(ids.len() as u64, Ordering::Relaxed);
+            Ok(true)
+        }
+    })
+    .await?;
+    Ok((phase, compared.load(Ordering::Relaxed)))
+}
+
+/// Lets as many applications as there are to be ask again and again, until there is nothing more to ask or the time is over.
+async fn run<F>(caller: &Caller, work: &Work, ask: impl Fn(SaeClient) -> F) -> Result<Phase>
+where
+    F: Future<Output = Result<bool>> + Send + 'static,
+{
+    let mut tasks = JoinSet::new();
+    let begun = Instant::now();
+    let mut free = VecDeque::with_capacity(work.concurrency);
+    for _ in 0..work.concurrency {
+        free.push_back(caller.client()?);
+    }
+    let mut times = Vec::new();
+    loop {
+        while let Some(client) = free.pop_front() {
+            if begun.elapsed() >= work.time {
+                break;
+            }
+            let this = if work.new_connections { caller.client()? } else { client.clone() };
+            let future = ask(this);
+            tasks.spawn(async move {
+                let begun = Instant::now();
+                (future.await, begun.elapsed(), client)
+            });
+        }
+        let Some(done) = tasks.join_next().await else { break };
+        let (outcome, time, client) = done?;
+        if outcome? {
+            times.push(time);
+            free.push_back(client);
+        }
+    }
+    times.sort_unstable();
+    Ok(Phase { elapsed: begun.elapsed(), times })
+}

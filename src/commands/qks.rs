@@ -1,0 +1,79 @@
+//! `photongate qks`: the key server, until it is told to stop.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use photongate_net::Shutdown;
+use photongate_qks::config::QksConfig;
+use photongate_qks::server::Qks;
+use sd_notify::NotifyState;
+
+use crate::failure::Failure;
+use crate::logging::{self, LogFormat, LogLevel};
+
+/// Run the quantum key server
+///
+/// Hands keys to applications (ETSI GS QKD 014), made of what QKD links to neighbouring key servers produce. SIGINT and
+/// SIGTERM stop it: requests that are under way are still answered.
+///
+/// The line `ready` in the log says that it answers.
+#[derive(Args)]
+#[command(after_long_help = "\
+Examples:
+
+    photongate qks --config qks.toml
+    photongate qks --config qks.toml --log-format json
+
+Exit status: 0 after it was told to stop; 2 if the configuration or the machine does not let it start.")]
+pub(crate) struct Arguments {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
+
+    /// The least severe messages to log
+    #[arg(long, value_enum, default_value_t, value_name = "LEVEL")]
+    log_level: LogLevel,
+}
+
+/// Runs a key server until it is told to stop.
+///
+/// # Errors
+/// It cannot start.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    logging::start(arguments.log_format, arguments.log_level);
+    // Key bytes must not reach a core dump, nor a debugger of the same user. From before the first secret is read.
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        tracing::warn!("a crash could leave keys in a core dump: {error}");
+    }
+    let loaded = QksConfig::load(&arguments.config).map_err(Failure::bad_input)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let no_signals = |error| Failure::at_run_time(format!("signals cannot be handled: {error}"));
+    let shutdown = Shutdown::install().map_err(no_signals)?;
+    let no_threads = |error| Failure::at_run_time(format!("no threads can be started: {error}"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_threads)?;
+    runtime.block_on(async {
+        let qks = Qks::start(loaded.config).await.map_err(Failure::bad_input)?;
+        tracing::info!(saes = ?qks.sae_addresses(), peers = ?qks.peer_addresses(), "ready");
+        // Without systemd there is nobody to tell.
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        qks.run(stopped(&shutdown)).await;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+async fn stopped(shutdown: &Shutdown) {
+    while !shutdown.requested() {
+        tokio::time::sleep(LOOK_AROUND).await;
+    }
+    tracing::info!("stopping");
+}
+
+const LOOK_AROUND: Duration = Duration::from_millis(50);

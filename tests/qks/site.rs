@@ -1,0 +1,325 @@
+//! Key servers as processes of their own, with certificates, configurations and links made on the way.
+
+#![allow(dead_code, reason = "each test program uses a part")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::{Certificate, Client, Identity, StatusCode};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Some key servers: `a`, `b`, …, each with an application `sae-a`, `sae-a2`, `sae-b`, ….
+pub(crate) struct Site {
+    folder: TempDir,
+    ports: BTreeMap<String, (u16, u16)>,
+    links: Vec<(String, String)>,
+    running: BTreeMap<String, Child>,
+    filled: u32,
+    /// Appended to every configuration.
+    pub(crate) more: String,
+}
+
+/// An answer: its status, its body as text, and as JSON if it is some.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<String>,
+    pub(crate) text: String,
+    pub(crate) json: Value,
+}
+
+impl Site {
+    /// Servers with links of key files between them. Nothing is started yet.
+    pub(crate) fn new(servers: &[&str], links: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut wanted = String::new();
+        for server in servers {
+            for (name, role) in
+                [(format!("qks-{server}"), "qks"), (format!("sae-{server}"), "sae"), (format!("sae-{server}2"), "sae")]
+            {
+                let _ =
+                    write!(wanted, "[[certificates]]\nname = \"{name}\"\nrole = \"{role}\"\nhosts = [\"127.0.0.1\"]\n");
+            }
+        }
+        wanted.push_str("[[certificates]]\nname = \"stranger\"\nrole = \"sae\"\nhosts = [\"127.0.0.1\"]\n");
+        for (authority, text) in [
+            ("pki", wanted.as_str()),
+            ("other-pki", "[[certificates]]\nname = \"sae-a\"\nrole = \"sae\"\nhosts = [\"127.0.0.1\"]\n"),
+        ] {
+            let file = folder.path().join(format!("{authority}.toml"));
+            fs::write(&file, text).unwrap();
+            let made = photongate(&["pki", "init"])
+                .arg(&file)
+                .arg("--out")
+                .arg(folder.path().join(authority))
+                .output()
+                .unwrap();
+            assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        }
+        let ports = servers.iter().map(|server| ((*server).to_owned(), (free_port(), free_port()))).collect();
+        let links = links.iter().map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect();
+        let site = Self { folder, ports, links, running: BTreeMap::new(), filled: 0, more: String::new() };
+        for server in servers {
+            fs::create_dir_all(site.path(server)).unwrap();
+            let key = site.path(server).join("master.key");
+            fs::write(&key, "5a".repeat(32)).unwrap();
+            fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            for (one, other) in &site.links {
+                if one == server || other == server {
+                    fs::create_dir_all(site.key_folder(server, one, other)).unwrap();
+                }
+            }
+        }
+        site
+    }
+
+    /// Starts a server, and waits until it answers.
+    pub(crate) async fn start(&mut self, server: &str) {
+        self.start_with(server, &[]).await;
+    }
+
+    /// The same, with further variables in its environment.
+    pub(crate) async fn start_with(&mut self, server: &str, environment: &[(&str, &str)]) {
+        let config = self.path(server).join("qks.toml");
+        fs::write(&config, self.configuration(server)).unwrap();
+        let log = fs::File::options().create(true).append(true).open(self.path(server).join("log")).unwrap();
+        let mut command = photongate(&["qks", "--log-level", "trace", "--config"]);
+        command.arg(&config).envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.running.insert(server.to_owned(), command.spawn().unwrap());
+        let client = self.client(&format!("sae-{server}"));
+        let begun = Instant::now();
+        while client.get(self.url(server, "status", "status")).send().await.is_err() {
+            assert!(begun.elapsed() < PATIENCE, "qks {server} does not answer:\n{}", self.log(server));
+            tokio::time::sleep(LOOK_AROUND).await;
+        }
+    }
+
+    /// Starts all servers.
+    pub(crate) async fn start_all(&mut self) {
+        for server in self.ports.keys().cloned().collect::<Vec<_>>() {
+            self.start(&server).await;
+        }
+    }
+
+    /// Kills a server: no signal handler runs.
+    pub(crate) fn kill(&mut self, server: &str) {
+        let mut child = self.running.remove(server).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Whether the process has ended by itself. It is then not running any more.
+    pub(crate) fn has_ended(&mut self, server: &str) -> bool {
+        let ended = self.running.get_mut(server).is_none_or(|child| child.try_wait().unwrap().is_some());
+        if ended {
+            self.running.remove(server);
+        }
+        ended
+    }
+
+    /// Stops a server in order.
+    pub(crate) fn stop(&mut self, server: &str) {
+        let mut child = self.running.remove(server).unwrap();
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+        assert!(child.wait().unwrap().success(), "{}", self.log(server));
+    }
+
+    /// Puts so many random bytes into a link's key files, the same at both ends.
+    pub(crate) fn fill(&mut self, one: &str, other: &str, bytes: usize) {
+        let mut material = vec![0; bytes];
+        std::io::Read::read_exact(&mut fs::File::open("/dev/urandom").unwrap(), &mut material).unwrap();
+        self.filled += 1;
+        for server in [one, other] {
+            let folder = self.key_folder(server, one, other);
+            let part = folder.join(format!("{}.part", self.filled));
+            fs::write(&part, &material).unwrap();
+            fs::rename(&part, folder.join(format!("{}.key", self.filled))).unwrap();
+        }
+    }
+
+    /// Waits until `master` at a server has `count` keys to share with `slave`.
+    pub(crate) async fn wait_for_keys(&self, server: &str, master: &str, slave: &str, count: u64) {
+        let client = self.client(master);
+        let begun = Instant::now();
+        loop {
+            let answer = get(&client, self.url(server, slave, "status")).await;
+            if answer.json["stored_key_count"].as_u64().is_some_and(|stored| stored >= count) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{answer:?}\n{}", self.log(server));
+            tokio::time::sleep(LOOK_AROUND).await;
+        }
+    }
+
+    /// A client with the certificate of that name, which makes connections of its own.
+    pub(crate) fn client(&self, name: &str) -> Client {
+        self.client_of("pki", name).unwrap()
+    }
+
+    /// The same, with a certificate of the authority in that folder.
+    pub(crate) fn client_of(&self, authority: &str, name: &str) -> reqwest::Result<Client> {
+        let read = |file: &str| fs::read(self.folder.path().join(authority).join(file)).unwrap();
+        let identity = [read(&format!("{name}-key.pem")), read(&format!("{name}.pem"))].concat();
+        self.builder().identity(Identity::from_pem(&identity)?).build()
+    }
+
+    /// A client without a certificate.
+    pub(crate) fn anonymous(&self) -> Client {
+        self.builder().build().unwrap()
+    }
+
+    fn builder(&self) -> reqwest::ClientBuilder {
+        let ca = fs::read(self.folder.path().join("pki/ca.pem")).unwrap();
+        Client::builder().tls_certs_only([Certificate::from_pem(&ca).unwrap()]).timeout(PATIENCE).no_proxy()
+    }
+
+    /// Where a method about `sae` is found at a server.
+    pub(crate) fn url(&self, server: &str, sae: &str, method: &str) -> String {
+        format!("https://127.0.0.1:{}/api/v1/keys/{sae}/{method}", self.ports[server].0)
+    }
+
+    /// Where a server's interface to other servers is.
+    pub(crate) fn peer_url(&self, server: &str, path: &str) -> String {
+        format!("https://127.0.0.1:{}/peer/v1/{path}", self.ports[server].1)
+    }
+
+    /// The port of a server's interface to applications.
+    pub(crate) fn sae_port(&self, server: &str) -> u16 {
+        self.ports[server].0
+    }
+
+    /// What a server has logged, at the level of most detail.
+    pub(crate) fn log(&self, server: &str) -> String {
+        fs::read_to_string(self.path(server).join("log")).unwrap_or_default()
+    }
+
+    /// A server's folder.
+    pub(crate) fn path(&self, server: &str) -> PathBuf {
+        self.folder.path().join(format!("qks-{server}"))
+    }
+
+    fn key_folder(&self, server: &str, one: &str, other: &str) -> PathBuf {
+        self.path(server).join(format!("keys-{one}{other}"))
+    }
+
+    fn configuration(&self, server: &str) -> String {
+        let root = self.folder.path().display();
+        let (sae_port, peer_port) = self.ports[server];
+        let mut text = format!(
+            r#"id = "qks-{server}"
+[state]
+directory = "{root}/qks-{server}/state"
+[tls]
+certificate = "{root}/pki/qks-{server}.pem"
+key = "{root}/pki/qks-{server}-key.pem"
+[sae]
+listen = ["127.0.0.1:{sae_port}"]
+client_ca = "{root}/pki/ca.pem"
+[peers]
+listen = ["127.0.0.1:{peer_port}"]
+ca = "{root}/pki/ca.pem"
+[secrets]
+master_key = {{ file = "{root}/qks-{server}/master.key" }}
+[[saes]]
+id = "sae-{server}"
+[[saes]]
+id = "sae-{server}2"
+"#
+        );
+        for (one, other) in &self.links {
+            let neighbour = if one == server {
+                other
+            } else if other == server {
+                one
+            } else {
+                continue;
+            };
+            let port = self.ports[neighbour].1;
+            let folder = self.key_folder(server, one, other);
+            let _ = write!(
+                text,
+                r#"
+[[neighbours]]
+id = "qks-{neighbour}"
+url = "https://127.0.0.1:{port}/"
+saes = ["sae-{neighbour}", "sae-{neighbour}2"]
+[[links]]
+name = "{one}{other}"
+neighbour = "qks-{neighbour}"
+[[links.sources]]
+kind = "keyfile"
+directory = "{}"
+period = "100ms"
+"#,
+                folder.display()
+            );
+        }
+        text + &self.more
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        for child in self.running.values_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Asks by GET.
+pub(crate) async fn get(client: &Client, url: String) -> Answer {
+    answer(client.get(url)).await
+}
+
+/// Asks by POST.
+pub(crate) async fn post(client: &Client, url: String, body: &Value) -> Answer {
+    answer(client.post(url).header("content-type", "application/json").body(body.to_string())).await
+}
+
+/// Sends a request and reads the answer.
+pub(crate) async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    let content_type = response.headers().get("content-type").map(|value| value.to_str().unwrap().to_owned());
+    let text = response.text().await.unwrap();
+    let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Answer { status, content_type, text, json }
+}
+
+/// The IDs and the keys of a container.
+pub(crate) fn keys(answer: &Answer) -> Vec<(String, String)> {
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let keys = answer.json["keys"].as_array().unwrap();
+    keys.iter().map(|key| (text(&key["key_ID"]), text(&key["key"]))).collect()
+}
+
+/// The body that asks for keys by these IDs.
+pub(crate) fn ids(keys: &[(String, String)]) -> Value {
+    serde_json::json!({ "key_IDs": keys.iter().map(|(id, _)| serde_json::json!({ "key_ID": id })).collect::<Vec<_>>() })
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn photongate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_photongate")));
+    command.args(arguments);
+    command
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_AROUND: Duration = Duration::from_millis(50);
