@@ -314,7 +314,7 @@ impl Lane {
         match &self.new {
             None => self.new = Some(held),
             Some(new) if (held.epoch.start, !held.former) < (new.epoch.start, !new.former) => {
-                self.old = Some(Box::new(held))
+                self.old = Some(Box::new(held));
             }
             Some(_) => {
                 self.old = take(&mut self.new).map(Box::new);
