@@ -7,7 +7,9 @@ use crate::poll_times::PollTimes;
 use photongate_dpdk::Port;
 use photongate_dpdk::port::PortStats;
 use photongate_pipeline::{PeerKey, PeerState, Skew, Tally, VerdictCounters};
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Where the numbers are. Reading them disturbs nobody.
@@ -17,9 +19,9 @@ pub struct Observer {
     pub(crate) peers: Arc<Peers>,
 }
 
-/// The peers there are, by what they are found by. Workers never look here.
+/// The peers there are, in the order of what they are found by. Workers never look here.
 #[derive(Default)]
-pub(crate) struct Peers(RwLock<HashMap<PeerKey, Arc<PeerState>>>);
+pub(crate) struct Peers(RwLock<BTreeSet<ByKey>>);
 
 impl Observer {
     /// All counters but those of peers.
@@ -38,11 +40,7 @@ impl Observer {
     /// The counters of each peer, in the order of their keys.
     pub fn peers(&self) -> Vec<PeerReport> {
         let peers = self.peers.0.read().unwrap_or_else(PoisonError::into_inner);
-        let mut reports: Vec<_> =
-            peers.values().map(|peer| PeerReport { key: peer.key, tally: peer.tally() }).collect();
-        drop(peers);
-        reports.sort_unstable_by_key(|peer| peer.key);
-        reports
+        peers.iter().map(|ByKey(peer)| PeerReport { key: peer.key, tally: peer.tally() }).collect()
     }
 
     fn port(&self, index: usize, name: &str, port: &Port) -> PortReport {
@@ -66,9 +64,38 @@ impl Observer {
     }
 }
 
+/// A peer that is found by its key, which it holds itself.
+struct ByKey(Arc<PeerState>);
+
+impl Borrow<PeerKey> for ByKey {
+    fn borrow(&self) -> &PeerKey {
+        &self.0.key
+    }
+}
+
+impl Ord for ByKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.key.cmp(&other.0.key)
+    }
+}
+
+impl PartialOrd for ByKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for ByKey {}
+
 impl Peers {
     pub(crate) fn insert(&self, peer: Arc<PeerState>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(peer.key, peer);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).replace(ByKey(peer));
     }
 
     pub(crate) fn remove(&self, peer: PeerKey) {

@@ -6,7 +6,7 @@
 //! piece  = nonce (12), content of the piece encrypted by AES-256-GCM, tag (16)
 //! ```
 //!
-//! All pieces but the last have 1 MiB of content, so that a long file is never in memory whole while it is written. With each piece are
+//! All pieces but the last have 256 KiB of content, so that a long file is never in memory whole while it is written. With each piece are
 //! authenticated the header, the file's id and name, and which piece it is, and whether the last: none can stand in for another,
 //! and neither can files. An older version of the same file can: who may write to the directory can take the state back in time, and no
 //! more.

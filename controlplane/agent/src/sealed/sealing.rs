@@ -90,6 +90,6 @@ fn associated(context: &[u8], number: u64, is_last: bool) -> Vec<u8> {
 }
 
 /// Content of every piece but the last, in bytes.
-pub(super) const PIECE: usize = 1 << 20;
+pub(super) const PIECE: usize = 1 << 18;
 
 const TAG_LEN: usize = 16;
