@@ -1,7 +1,11 @@
 //! A simulated QKD link that really runs the protocol: BB84 over a lossy, noisy and perhaps overheard channel, and all that
 //! follows it over an authenticated classical channel until both ends hold the same secret bits.
 //!
-//! All of it is pure: randomness is passed in, and there are neither clocks nor sockets.
+//! It is a simulation. What crosses the connection that stands for light is ordinary bytes, and whoever reads them knows the
+//! keys. Everything behind the measurement is what a real pair of devices would do. `docs/protocol/bb84.md` has the formulas.
+//!
+//! [`channel`], [`sifting`], [`estimate`], [`cascade`], [`toeplitz`], [`authentication`] and [`monitor`] are pure: randomness is
+//! passed in, and they have neither clock nor sockets. [`Link`] runs them between two processes.
 
 #![forbid(unsafe_code)]
 
@@ -9,10 +13,20 @@ pub mod authentication;
 pub mod bits;
 pub mod cascade;
 pub mod channel;
+mod control;
 pub mod estimate;
+mod link;
+pub mod message;
 pub mod monitor;
 pub mod random;
+mod session;
 pub mod sifting;
+mod status;
 pub mod toeplitz;
 
 pub use channel::ChannelSettings;
+pub use control::Control;
+pub use link::Link;
+pub use message::BlockId;
+pub use session::{KeyBlock, Parameters, Secret, SessionError};
+pub use status::{Phase, Statistics, Status};
