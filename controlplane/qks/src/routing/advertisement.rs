@@ -320,6 +320,7 @@ pub const MOST_NEIGHBOURS: usize = 256;
 pub const LONGEST_URL: usize = 512;
 /// Bytes, as [`Advertisement::weight`] counts them: a full page of the longest names.
 const HEAVIEST_ADVERTISEMENT: usize = 192 * 1024;
-const LONGEST_CHAIN: usize = 4;
+/// Certificates in a [`Seal`].
+pub(super) const LONGEST_CHAIN: usize = 4;
 const LARGEST_CERTIFICATE: usize = 8 * 1024;
 const LONGEST_SIGNATURE: usize = 8 * 1024;
