@@ -1,10 +1,11 @@
 //! Keys for applications: made, shared with the server of whoever else gets them, and handed out once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use futures_util::future::join_all;
 use photongate_wire::{Nanos, UnixNanos};
 use serde_json::json;
 use uuid::Uuid;
@@ -15,13 +16,17 @@ use crate::directory::{Directory, Place};
 use crate::ids::{QksId, SaeId};
 use crate::key_id::AssignmentId;
 use crate::materials::{MaterialError, Materials};
-use crate::peer::{Neighbour, Neighbours, PeerError, Reservation};
-use crate::sae::{ApiError, CheckedRequest, Extensions, KeyContainer, Limits, NamedKey, Status, Wanted};
+use crate::peer::{
+    ATTEMPTS, LinkState, Neighbour, Neighbours, PeerError, Purpose, Relay, RelayError, Reservation, TakeFailure,
+};
+use crate::relay;
+use crate::relay::plan::NoPlan;
+use crate::relay::source::NotBegun;
+use crate::routing::Routes;
+use crate::sae::{ApiError, CheckedRequest, Extensions, KeyContainer, Limits, NamedKey, Status};
 use crate::secrets::SecretsError;
 use crate::stock::Wish;
-use crate::store::{
-    Answer, Assignment, KeyRows, Material, ReserveRefusal, RowOfKeys, Store, StoreError, Take, TakeRefusal,
-};
+use crate::store::{Answer, Assignment, KeyRows, Material, RowOfKeys, Store, StoreError, Take, TakeRefusal};
 
 /// Makes keys and finds them again.
 #[derive(Debug)]
@@ -32,6 +37,8 @@ pub struct KeyService {
     neighbours: Arc<Neighbours>,
     store: Store,
     materials: Materials,
+    relay: Relay,
+    link_state: LinkState,
 }
 
 /// How keys are given out.
@@ -61,8 +68,10 @@ impl KeyService {
         neighbours: Arc<Neighbours>,
         store: Store,
         materials: Materials,
+        relay: Relay,
+        link_state: LinkState,
     ) -> Self {
-        Self { local, options, directory, neighbours, store, materials }
+        Self { local, options, directory, neighbours, store, materials, relay, link_state }
     }
 
     /// What a request may ask for.
@@ -84,7 +93,7 @@ impl KeyService {
         let (target, stored) = match self.directory.place(slave) {
             Place::Here => (self.local.clone(), limits.max_key_count),
             Place::At(server) => {
-                let stored = self.neighbours.get(&server).map_or(0, |neighbour| self.stored(&neighbour));
+                let stored = self.reachable(&server);
                 (server, stored)
             }
             Place::Unknown => return Err(unknown_slave(slave)),
@@ -165,16 +174,95 @@ impl KeyService {
             };
             servers.entry(server).or_default().push(slave.clone());
         }
-        let mut servers = servers.into_iter();
-        match (servers.next(), servers.next()) {
-            (Some((None, takers)), None) => self.make_here(master, takers, request).await,
-            (Some((Some(server), takers)), None) => {
-                let neighbour = self.neighbours.get(&server);
-                let neighbour = neighbour.ok_or_else(|| no_route(&server))?;
-                self.make_with(&neighbour, master, takers, request).await
-            }
-            _ => Err(ApiError::unavailable("keys for applications at several servers are not available")),
+        let only = if servers.len() == 1 { servers.first_key_value() } else { None };
+        match only {
+            Some((None, takers)) => self.make_here(master, takers.clone(), request).await,
+            Some((Some(server), takers)) => match self.neighbours.get(server) {
+                Some(neighbour) if !wants_paths(&request.extensions) => {
+                    let direct = self.make_with(&neighbour, master, takers.clone(), request).await;
+                    let is_exhausted = matches!(direct, Err(ApiError::Unavailable(_)));
+                    // There may be another way.
+                    if is_exhausted && self.can_relay(server, &request.extensions) {
+                        self.make_relayed(master, servers, request).await.or(direct)
+                    } else {
+                        direct
+                    }
+                }
+                _ => self.make_relayed(master, servers, request).await,
+            },
+            None => self.make_relayed(master, servers, request).await,
         }
+    }
+
+    /// Whether there is a way to a server over others, and the request does not forbid it.
+    fn can_relay(&self, server: &QksId, asked: &Extensions) -> bool {
+        let routes = self.link_state.routes();
+        let another = |routes: &Routes| {
+            routes.disjoint_paths(server, 2, &BTreeSet::new()).iter().any(|route| route.path.len() > 2)
+        };
+        asked.require_direct.value() != Some(&true)
+            && asked.source.value().is_none()
+            && asked.max_age.value().is_none()
+            && routes.is_some_and(|routes| another(&routes))
+    }
+
+    /// Keys for applications of servers without a common link, or of several servers, are random, and travel hop by hop.
+    async fn make_relayed(
+        &self,
+        master: &SaeId,
+        servers: BTreeMap<Option<QksId>, Vec<SaeId>>,
+        request: &CheckedRequest,
+    ) -> Result<KeyRows, ApiError> {
+        let asked = &request.extensions;
+        let firm = asked.clone().mandatory_only();
+        if firm.require_direct.value() == Some(&true) || firm.source.value().is_some() || firm.max_age.value().is_some()
+        {
+            return Err(unmet());
+        }
+        let (journey, id) = Relay::id().map_err(|error| ApiError::unavailable(format!("no randomness: {error}")))?;
+        let mut bytes = Zeroizing::new(vec![0; request.bytes() as usize]);
+        getrandom::fill(&mut bytes).map_err(|error| ApiError::unavailable(format!("no randomness: {error}")))?;
+        let sealed = Some(self.materials.seal_assignment(id, &bytes).await?);
+        let material = Material { sealed, ..request.material(Vec::new()) };
+        let assignment = |takers| Assignment {
+            id,
+            master: master.clone(),
+            takers,
+            material: material.clone(),
+            expires_at: self.expiry(),
+        };
+        let wish = |asked: &Extensions| relay::plan::Wish {
+            shares: asked.paths.value().map_or(1, |paths| *paths as usize),
+            most_hops: asked.max_hops.value().map_or(relay::LONGEST_PATH - 1, |hops| *hops as usize),
+            ..relay::plan::Wish::default()
+        };
+        let sent =
+            servers.iter().filter_map(|(server, takers)| Some((server.as_ref()?, takers))).map(|(server, takers)| {
+                let assignment = assignment(takers.clone());
+                let bytes = &bytes;
+                let (wish, fallback) = (wish(asked), wish(&firm));
+                async move {
+                    let lifetime = self.options.key_lifetime;
+                    let sent = self.relay.send_keys(server, &assignment, journey, bytes, lifetime, wish.clone()).await;
+                    match sent {
+                        Err(RelayError::NotBegun(_)) if wish != fallback => {
+                            self.relay.send_keys(server, &assignment, journey, bytes, lifetime, fallback).await
+                        }
+                        sent => sent,
+                    }
+                }
+            });
+        for sent in join_all(sent).await {
+            sent.map_err(|error| match error {
+                RelayError::NotBegun(NotBegun::NoPlan(NoPlan::TooFew { .. } | NoPlan::TooLong { .. })) => unmet(),
+                error => ApiError::unavailable(error.to_string()),
+            })?;
+        }
+        if let Some(takers) = servers.get(&None) {
+            let kept = self.store.reserve(assignment(takers.clone())).await?;
+            kept.map_err(|refusal| ApiError::unavailable(refusal.to_string()))?;
+        }
+        Ok(all_of(id, material))
     }
 
     /// Keys for applications that are all served here are random, and go nowhere.
@@ -204,19 +292,16 @@ impl KeyService {
         request: &CheckedRequest,
     ) -> Result<KeyRows, ApiError> {
         let asked = &request.extensions;
-        if asked.paths.value().is_some_and(|paths| *paths > 1) && matches!(asked.paths, Wanted::Firmly(_)) {
-            return Err(unmet());
-        }
         let strict = self.assign(neighbour, master, &takers, request, asked).await;
         match strict {
-            Err(Failure::NoMaterial) if *asked != asked.clone().mandatory_only() => {
+            Err(TakeFailure::NoMaterial) if *asked != asked.clone().mandatory_only() => {
                 let mandatory = asked.clone().mandatory_only();
                 self.assign(neighbour, master, &takers, request, &mandatory).await
             }
             outcome => outcome,
         }
         .map_err(|failure| match failure {
-            Failure::NoMaterial => {
+            TakeFailure::NoMaterial => {
                 let stored = self.stored(neighbour);
                 let could = stored * u64::from(self.limits().key_size_bits / 8) >= request.bytes();
                 if could && asked.clone().mandatory_only().is_demanding() {
@@ -225,7 +310,9 @@ impl KeyService {
                     ApiError::exhausted(stored)
                 }
             }
-            Failure::Error(error) => error,
+            TakeFailure::Differing => ApiError::unavailable(failure.to_string()),
+            TakeFailure::Peer(error) => error.into(),
+            TakeFailure::Store(error) => error.into(),
         })
     }
 
@@ -236,47 +323,39 @@ impl KeyService {
         takers: &[SaeId],
         request: &CheckedRequest,
         extensions: &Extensions,
-    ) -> Result<KeyRows, Failure> {
+    ) -> Result<KeyRows, TakeFailure> {
         let made_since = extensions.max_age.value().map(|age| now().saturating_sub(Nanos::from_secs(*age)));
         let wish = Wish { origin: extensions.source.value().copied(), made_since };
-        for _ in 0..ATTEMPTS {
-            if let Some(why) = neighbour.is_down() {
-                // What is taken now would be burnt.
-                let error = ApiError::unavailable(format!("the key server {} does not answer: {why}", neighbour.id()));
-                return Err(Failure::Error(error));
-            }
-            let mut number = request.number;
-            let taken = loop {
-                let bytes = u64::from(request.key_bytes) * u64::from(number);
-                match neighbour.stock().take(bytes, wish, now()) {
-                    Some(taken) => break taken,
-                    None if extensions.relaxed.value() == Some(&true) && number > 1 => number /= 2,
-                    None => return Err(Failure::NoMaterial),
-                }
-            };
-            let id = random_id().map_err(Failure::Error)?;
-            let material = Material { count: number, ..request.material(taken.pieces) };
-            let reservation = Reservation {
+        let is_relaxed = extensions.relaxed.value() == Some(&true);
+        let (mut number, mut attempts) = (request.number, ATTEMPTS);
+        loop {
+            let id = random_id().map_err(|error| PeerError::Unreachable(error.to_string()))?;
+            let bytes = u64::from(request.key_bytes) * u64::from(number);
+            let reservation = |pieces| Reservation {
                 id,
-                master: master.clone(),
-                takers: takers.to_vec(),
-                material: material.clone(),
-                lifetime_ms: self.options.key_lifetime.0 / 1_000_000,
+                material: Material { count: number, ..request.material(pieces) },
+                purpose: Purpose::Keys {
+                    master: master.clone(),
+                    takers: takers.to_vec(),
+                    lifetime_ms: self.options.key_lifetime.0 / 1_000_000,
+                },
             };
-            let marks = async { if taken.marks.is_empty() { Ok(()) } else { self.store.advance(taken.marks).await } };
-            let (marked, reserved) = tokio::join!(marks, neighbour.reserve(reservation));
-            marked.map_err(|error| Failure::Error(error.into()))?;
-            match reserved {
-                Ok(Ok(())) => return Ok(all_of(id, material)),
-                Ok(Err(ReserveRefusal::Gone { mark })) => neighbour.stock().advance(mark),
-                Ok(Err(ReserveRefusal::NoBlock { block })) => drop(neighbour.stock().remove(block)),
-                Err(error) => {
-                    neighbour.void(id);
-                    return Err(Failure::Error(error.into()));
-                }
+            match neighbour.take(&self.store, bytes, wish, reservation).await {
+                Ok(material) => return Ok(all_of(id, material)),
+                Err(TakeFailure::NoMaterial) if is_relaxed && number > 1 => number /= 2,
+                Err(TakeFailure::Differing) if attempts > 1 => attempts -= 1,
+                Err(failure) => return Err(failure),
             }
         }
-        Err(Failure::Error(ApiError::unavailable("the neighbour's stock is not what it is here; it is being compared")))
+    }
+
+    /// Keys of the default size that can be shared with a server now.
+    fn reachable(&self, server: &QksId) -> u64 {
+        if let Some(neighbour) = self.neighbours.get(server) {
+            return self.stored(&neighbour);
+        }
+        let route = self.link_state.routes().and_then(|routes| routes.route(server));
+        route.map_or(0, |route| route.free_bits / u64::from(self.limits().key_size_bits))
     }
 
     /// Keys of the default size that can be shared with a neighbour now.
@@ -319,11 +398,6 @@ impl CheckedRequest {
     fn material(&self, pieces: Vec<crate::stock::Piece>) -> Material {
         Material { key_bytes: self.key_bytes, count: self.number, pieces, sealed: None }
     }
-}
-
-enum Failure {
-    NoMaterial,
-    Error(ApiError),
 }
 
 impl From<StoreError> for ApiError {
@@ -374,13 +448,10 @@ fn unknown_slave(slave: &SaeId) -> ApiError {
     ApiError::bad_request("the application in the request is not known").with_detail("SAE_ID", json!(slave))
 }
 
-fn no_route(server: &QksId) -> ApiError {
-    ApiError::unavailable(format!("there is no way to the key server {server}"))
+fn wants_paths(asked: &Extensions) -> bool {
+    asked.paths.value().is_some_and(|paths| *paths > 1)
 }
 
 fn unmet() -> ApiError {
     ApiError::bad_request("not all extension_mandatory request options could be met")
 }
-
-/// How often pieces are taken anew because the neighbour does not have them.
-const ATTEMPTS: u32 = 4;

@@ -24,7 +24,7 @@ use crate::keys::KeyService;
 use crate::links::{LinkSource, SourceState};
 use crate::materials::Materials;
 use crate::peer::{
-    self, LinkState, LinkStateOptions, Neighbour, Neighbours, PeerClient, PeerError, PeerRoutes, keep_up,
+    self, LinkState, LinkStateOptions, Neighbour, Neighbours, PeerClient, PeerError, PeerRoutes, Relay, keep_up,
 };
 use crate::routing::{Settings, TlsSignatures};
 use crate::sae::{self, SaeRoutes};
@@ -143,6 +143,14 @@ impl Qks {
         let (known, registered) = (Arc::clone(&neighbours), Arc::clone(&directory));
         let link_state = LinkState::start(&mut tasks, routing, signatures, known, registered, store.clone());
 
+        let relay = Relay::start(
+            &mut tasks,
+            config.id.clone(),
+            Arc::clone(&neighbours),
+            link_state.clone(),
+            store.clone(),
+            materials.clone(),
+        );
         let keys = KeyService::new(
             config.id.clone(),
             config.keys.clone(),
@@ -150,6 +158,8 @@ impl Qks {
             Arc::clone(&neighbours),
             store.clone(),
             materials,
+            relay.clone(),
+            link_state.clone(),
         );
         let accept_plain_key_ids = config.sae.accept_plain_key_ids;
         let (limits, key_lifetime) = (config.keys.limits, config.keys.key_lifetime);
@@ -157,7 +167,7 @@ impl Qks {
             saes,
             sae_routes: SaeRoutes { keys: Arc::new(keys), accept_plain_key_ids },
             peers,
-            peer_routes: PeerRoutes { neighbours, directory, link_state, store, limits, key_lifetime },
+            peer_routes: PeerRoutes { neighbours, directory, relay, link_state, store, limits, key_lifetime },
             links,
             tasks,
         })

@@ -22,7 +22,7 @@ pub struct BlockName {
 }
 
 /// Some bytes of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Piece {
     /// Which block.
     #[serde(flatten)]

@@ -111,6 +111,18 @@ impl Store {
         self.ask(|done| Command::Reserve(assignment, done)).await?
     }
 
+    /// Moves the marks of the neighbour's blocks behind pieces that both servers use for themselves. Their bytes stay until `expires_at`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the inner one if the pieces are not free.
+    pub async fn use_up(
+        &self,
+        material: Material,
+        expires_at: UnixNanos,
+    ) -> Result<Result<(), ReserveRefusal>, StoreError> {
+        self.ask(|done| Command::UseUp(material, expires_at, done)).await?
+    }
+
     /// Takes keys out for one application: all of them, or none.
     ///
     /// # Errors

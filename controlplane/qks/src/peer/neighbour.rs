@@ -9,12 +9,16 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::client::{PeerClient, PeerError};
-use super::wire::{MOST_RESERVATIONS, MOST_VOIDED, Refusal, Reservation, ReserveAnswer, ReserveRequest, VoidRequest};
+use super::one_time::OneTimeKeys;
+use super::wire::{
+    MOST_RESERVATIONS, MOST_VOIDED, Purpose, Refusal, Reservation, ReserveAnswer, ReserveRequest, VoidRequest,
+};
+use crate::clock::now;
 use crate::ids::{LinkId, QksId};
 use crate::key_id::AssignmentId;
 use crate::links::Question;
-use crate::stock::Stock;
-use crate::store::ReserveRefusal;
+use crate::stock::{Piece, Stock, Wish};
+use crate::store::{Material, ReserveRefusal, Store, StoreError};
 
 /// The neighbours of this server, by their names.
 #[derive(Debug, Default)]
@@ -31,6 +35,8 @@ pub struct Neighbour {
     /// Why it does not answer, if it does not.
     down: ArcSwapOption<String>,
     pub(super) news: Notify,
+    /// Keys of messages that it announced.
+    one_time: Mutex<OneTimeKeys>,
     /// Where questions to this end of a source go.
     sources: Mutex<HashMap<(LinkId, u16), mpsc::Sender<Question>>>,
 }
@@ -39,6 +45,23 @@ pub struct Neighbour {
 struct Waiting {
     reservation: Reservation,
     done: oneshot::Sender<Result<Result<(), ReserveRefusal>, PeerError>>,
+}
+
+/// Why no material was taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum TakeFailure {
+    /// There is not so much that fits.
+    #[error("there is not enough key material")]
+    NoMaterial,
+    /// The neighbour does not have what was taken, or gave it out before. It is worth trying again.
+    #[error("the neighbour's stock is not what it is here; it is being compared")]
+    Differing,
+    /// The neighbour did not confirm it.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// It could not be written down here.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Neighbours {
@@ -72,6 +95,7 @@ impl Neighbour {
             voids,
             down: ArcSwapOption::from_pointee(Some("it was not asked yet".to_owned())),
             news: Notify::new(),
+            one_time: Mutex::default(),
             sources: Mutex::default(),
         });
         tokio::spawn(reserve(Arc::downgrade(&neighbour), client.clone(), waiting));
@@ -117,14 +141,87 @@ impl Neighbour {
         self.news.notify_one();
     }
 
-    /// Reserves keys there. Requests that come while another is under way go together.
+    /// Takes material, and reserves it there for what `reservation` makes of the pieces. Requests that come while another is under way
+    /// go together, in the order in which their pieces were taken. When it returns, the marks are on disk at both ends.
     ///
     /// # Errors
-    /// [`PeerError`]: then it is not known whether they are reserved. The inner one: they are not.
-    pub async fn reserve(&self, reservation: Reservation) -> Result<Result<(), ReserveRefusal>, PeerError> {
+    /// [`TakeFailure`]. What was taken is burnt then.
+    pub async fn take(
+        &self,
+        store: &Store,
+        bytes: u64,
+        wish: Wish,
+        reservation: impl FnOnce(Vec<Piece>) -> Reservation,
+    ) -> Result<Material, TakeFailure> {
+        if let Some(why) = self.is_down() {
+            // What is taken now would be burnt.
+            return Err(PeerError::Unreachable(why.to_string()).into());
+        }
         let (done, outcome) = oneshot::channel();
-        self.reservations.try_send(Waiting { reservation, done }).map_err(|_| PeerError::Busy)?;
-        outcome.await.map_err(|_| PeerError::Unreachable("the request was given up".to_owned()))?
+        let (id, material, marks) = {
+            let mut stock = self.stock();
+            let place = self.reservations.try_reserve().map_err(|_| PeerError::Busy)?;
+            let taken = stock.take(bytes, wish, now()).ok_or(TakeFailure::NoMaterial)?;
+            let reservation = reservation(taken.pieces);
+            let (id, material) = (reservation.id, reservation.material.clone());
+            // The stock is still locked: others take after this, and so come behind it.
+            place.send(Waiting { reservation, done });
+            (id, material, taken.marks)
+        };
+        let marked = async { if marks.is_empty() { Ok(()) } else { store.advance(marks).await } };
+        let reserved =
+            async { outcome.await.unwrap_or_else(|_| Err(PeerError::Unreachable("it was given up".to_owned()))) };
+        let (marked, reserved) = tokio::join!(marked, reserved);
+        match (marked, reserved) {
+            (Ok(()), Ok(Ok(()))) => Ok(material),
+            (_, Ok(Err(refusal))) => {
+                match refusal {
+                    ReserveRefusal::Gone { mark } => self.stock().advance(mark),
+                    ReserveRefusal::NoBlock { block } => drop(self.stock().remove(block)),
+                }
+                Err(TakeFailure::Differing)
+            }
+            (_, Err(error)) => {
+                self.void(id);
+                Err(error.into())
+            }
+            (Err(error), Ok(Ok(()))) => {
+                self.void(id);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Takes a key for one message to this neighbour. The message names the pieces, by which the neighbour [finds](Self::accept) the key.
+    ///
+    /// # Errors
+    /// [`TakeFailure`].
+    pub async fn take_for_message(&self, store: &Store, bytes: u32) -> Result<Vec<Piece>, TakeFailure> {
+        let mut random = [0; AssignmentId::LENGTH];
+        getrandom::fill(&mut random).map_err(|error| PeerError::Unreachable(format!("no randomness: {error}")))?;
+        let id = AssignmentId::from_random(random);
+        for _ in 0..ATTEMPTS {
+            let taken = self.take(store, bytes.into(), Wish::default(), |pieces| Reservation {
+                id,
+                material: Material { key_bytes: bytes, count: 1, pieces, sealed: None },
+                purpose: Purpose::OneMessage,
+            });
+            match taken.await {
+                Err(TakeFailure::Differing) => {}
+                taken => return taken.map(|material| material.pieces),
+            }
+        }
+        Err(TakeFailure::Differing)
+    }
+
+    /// Whether these pieces were announced by this neighbour as the key of one message, and that message did not come yet. It counts as
+    /// having come from now on.
+    pub fn accept(&self, pieces: &[Piece]) -> bool {
+        self.one_time().accept(pieces)
+    }
+
+    pub(super) fn one_time(&self) -> MutexGuard<'_, OneTimeKeys> {
+        self.one_time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells it that keys will not be handed out. If that is lost, they end with their time.
@@ -193,6 +290,9 @@ async fn void(client: PeerClient, mut voided: mpsc::Receiver<AssignmentId>) {
         }
     }
 }
+
+/// How often material is taken anew because the neighbour does not have it.
+pub(crate) const ATTEMPTS: u32 = 4;
 
 const LONGEST_QUEUE: usize = 4_096;
 const MOST_QUESTIONS: usize = 64;

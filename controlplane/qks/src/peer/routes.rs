@@ -15,17 +15,19 @@ use photongate_wire::Nanos;
 
 use super::link_state::LinkState;
 use super::neighbour::{Neighbour, Neighbours};
+use super::relaying::{self, Relay, Reply};
 use super::wire::{
     AnnounceAnswer, AnnounceRequest, Announced, HandoverAnswer, HandoverRequest, Known, MOST_ANNOUNCED,
-    MOST_RESERVATIONS, MOST_VOIDED, Refusal, Reservation, ReserveAnswer, ReserveRequest, VoidRequest,
+    MOST_RESERVATIONS, MOST_VOIDED, Purpose, Refusal, Reservation, ReserveAnswer, ReserveRequest, VoidRequest,
 };
 use crate::clock::now;
 use crate::directory::{Directory, Place};
-use crate::ids::{LinkId, QksId};
+use crate::ids::{LinkId, QksId, SaeId};
+use crate::relay::frame::Frame;
 use crate::routing::Message;
 use crate::sae::Limits;
 use crate::stock::Mark;
-use crate::store::{Assignment, Store, StoreError};
+use crate::store::{Assignment, Material, Store, StoreError};
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub struct PeerRoutes {
     pub neighbours: Arc<Neighbours>,
     /// Which applications are served here.
     pub directory: Arc<Directory>,
+    /// Where relayed keys go.
+    pub relay: Relay,
     /// Where messages about routes go.
     pub link_state: LinkState,
     /// What is kept.
@@ -53,6 +57,8 @@ pub fn router(routes: PeerRoutes) -> Router {
         .route("/peer/v1/handover", post(handover))
         .route("/peer/v1/links/{link}/{source}", post(ask))
         .route("/peer/v1/routing", post(routing))
+        .route("/peer/v1/relay", post(relay))
+        .route("/peer/v1/relay/void", post(relay_void))
         .with_state(routes)
 }
 
@@ -177,42 +183,75 @@ async fn routing(
     Json(())
 }
 
+async fn relay(Calling(neighbour): Calling, State(routes): State<PeerRoutes>, Json(frame): Json<Frame>) -> Json<Reply> {
+    Json(routes.relay.on_frame(&neighbour, frame).await)
+}
+
+async fn relay_void(
+    Calling(neighbour): Calling,
+    State(routes): State<PeerRoutes>,
+    Json(request): Json<relaying::VoidRequest>,
+) -> Json<()> {
+    routes.relay.on_void(neighbour.id(), request).await;
+    Json(())
+}
+
 impl PeerRoutes {
     async fn keep(&self, neighbour: &Neighbour, reservation: Reservation) -> Result<(), Refusal> {
-        let Reservation { id, master, takers, material, lifetime_ms } = reservation;
-        let Limits { min_key_size_bits, max_key_size_bits, max_keys_per_request, max_sae_ids, .. } = self.limits;
-        let sizes = min_key_size_bits / 8..=max_key_size_bits / 8;
+        let Reservation { id, material, purpose } = reservation;
         let pieces: u64 = material.pieces.iter().map(|piece| u64::from(piece.length)).sum();
-        let refused = if !sizes.contains(&material.key_bytes) {
-            Some(format!("keys of {} bytes are not given out here", material.key_bytes))
-        } else if !(1..=max_keys_per_request).contains(&material.count) {
-            Some(format!("{} keys are not given out in one go here", material.count))
-        } else if material.sealed.is_some() || pieces != material.bytes() {
-            Some("the pieces do not make up the keys".to_owned())
-        } else if takers.is_empty() || takers.len() > max_sae_ids as usize + 1 {
-            Some("the number of applications is out of bounds".to_owned())
-        } else {
-            let stranger = takers.iter().find(|taker| self.directory.place(taker) != Place::Here);
-            stranger.map(|taker| format!("the application {taker} is not served here"))
-        };
-        if let Some(reason) = refused {
-            return Err(Refusal::Request(reason));
+        if material.sealed.is_some() || pieces != material.bytes() {
+            return Err(Refusal::Request("the pieces do not make up the keys".to_owned()));
         }
-        let lifetime = Nanos(lifetime_ms.saturating_mul(1_000_000)).min(self.key_lifetime);
-        let marks: Vec<_> = material
-            .pieces
-            .iter()
-            .map(|piece| Mark { block: piece.block, used: piece.offset + piece.length })
-            .collect();
-        let assignment = Assignment { id, master, takers, material, expires_at: now().saturating_add(lifetime) };
-        match self.store.reserve(assignment).await {
+        let announced = material.pieces.clone();
+        let (master, takers, lifetime) = match purpose {
+            Purpose::Keys { master, takers, lifetime_ms } => {
+                self.check(&material, &takers).map_err(Refusal::Request)?;
+                (Some(master), takers, Nanos(lifetime_ms.saturating_mul(1_000_000)).min(self.key_lifetime))
+            }
+            Purpose::OneMessage if pieces > LONGEST_MESSAGE_KEY => {
+                return Err(Refusal::Request("a message has a shorter key".to_owned()));
+            }
+            Purpose::OneMessage => (None, Vec::new(), ONE_MESSAGE),
+        };
+        let is_for_message = master.is_none();
+        let expires_at = now().saturating_add(lifetime);
+        let kept = match master {
+            Some(master) => self.store.reserve(Assignment { id, master, takers, material, expires_at }).await,
+            None => self.store.use_up(material, expires_at).await,
+        };
+        match kept {
             Ok(Ok(())) => {
                 let mut stock = neighbour.stock();
-                marks.into_iter().for_each(|mark| stock.advance(mark));
+                for piece in &announced {
+                    stock.advance(Mark { block: piece.block, used: piece.offset + piece.length });
+                }
+                drop(stock);
+                if is_for_message {
+                    neighbour.one_time().announce(announced);
+                }
                 Ok(())
             }
             Ok(Err(refusal)) => Err(Refusal::Material(refusal)),
             Err(error) => Err(Refusal::Unavailable(error.to_string())),
+        }
+    }
+
+    /// Whether keys for applications are what they may be.
+    pub(super) fn check(&self, material: &Material, takers: &[SaeId]) -> Result<(), String> {
+        let Limits { min_key_size_bits, max_key_size_bits, max_keys_per_request, max_sae_ids, .. } = self.limits;
+        if !(min_key_size_bits / 8..=max_key_size_bits / 8).contains(&material.key_bytes) {
+            return Err(format!("keys of {} bytes are not given out here", material.key_bytes));
+        }
+        if !(1..=max_keys_per_request).contains(&material.count) {
+            return Err(format!("{} keys are not given out in one go here", material.count));
+        }
+        if takers.is_empty() || takers.len() > max_sae_ids as usize + 1 {
+            return Err("the number of applications is out of bounds".to_owned());
+        }
+        match takers.iter().find(|taker| self.directory.place(taker) != Place::Here) {
+            Some(taker) => Err(format!("the application {taker} is not served here")),
+            None => Ok(()),
         }
     }
 }
@@ -226,3 +265,9 @@ fn bounded(count: usize, most: usize) -> Result<(), Refused> {
 fn unavailable(error: StoreError) -> Refused {
     (StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
+
+/// How long the bytes of a message's key stay.
+const ONE_MESSAGE: Nanos = Nanos::from_secs(120);
+
+/// In bytes.
+const LONGEST_MESSAGE_KEY: u64 = 1024 * 1024;

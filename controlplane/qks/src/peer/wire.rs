@@ -7,19 +7,32 @@ use crate::key_id::AssignmentId;
 use crate::stock::{BlockName, Check};
 use crate::store::{Material, ReserveRefusal};
 
-/// Keys that the caller wants to hand out, and whose takers are served by who is asked.
+/// Key material that the caller gives out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
     /// What the IDs of the keys are made of.
     pub id: AssignmentId,
-    /// Who asked for the keys.
-    pub master: SaeId,
-    /// Who may fetch them.
-    pub takers: Vec<SaeId>,
-    /// What they are made of: pieces of blocks that the caller gives out.
+    /// Pieces of blocks that the caller gives out, and how they are cut into keys.
     pub material: Material,
-    /// How long they wait to be fetched, in milliseconds.
-    pub lifetime_ms: u64,
+    /// What for.
+    pub purpose: Purpose,
+}
+
+/// What key material is given out for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Applications get keys, and those that may fetch them are served by who is asked.
+    Keys {
+        /// Who asked for the keys.
+        master: SaeId,
+        /// Who may fetch them.
+        takers: Vec<SaeId>,
+        /// How long they wait to be fetched, in milliseconds.
+        lifetime_ms: u64,
+    },
+    /// The two servers need one key for one message, which follows soon and names the pieces.
+    OneMessage,
 }
 
 /// `POST /peer/v1/reserve`. Reservations of one stream come in the order of their pieces.

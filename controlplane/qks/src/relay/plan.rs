@@ -14,7 +14,7 @@ pub struct Plan {
 }
 
 /// What a plan has to keep to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
     /// How many shares there are to be; all are needed. 1 for a payload that relays may see.
     pub shares: usize,

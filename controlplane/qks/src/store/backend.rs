@@ -11,8 +11,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Pool, Postgres, Sqlite};
 use uuid::Uuid;
 
-use super::judge::{self, AssignmentRow, AssignmentRows, BlockRow, ReserveRefusal, TakeRefusal};
-use super::rows::{Answer, Assignment, KeyRows, NewBlock, StoredBlock, Take};
+use super::judge::{self, AssignmentRow, AssignmentRows, BlockRow, ReserveRefusal, TakeRefusal, Use};
+use super::rows::{Answer, KeyRows, NewBlock, StoredBlock, Take};
 use super::schema::VERSION_TABLE;
 use super::{Database, StoreError};
 use crate::clock::now;
@@ -35,7 +35,7 @@ pub(super) struct Batch {
     pub(super) marks: Vec<Mark>,
     pub(super) owners: Vec<(BlockName, bool)>,
     pub(super) removed: Vec<BlockName>,
-    pub(super) reservations: Vec<Assignment>,
+    pub(super) reservations: Vec<Use>,
     pub(super) takes: Vec<Take>,
     pub(super) voided: Vec<AssignmentId>,
     pub(super) answers: Vec<Answer>,
@@ -222,25 +222,26 @@ macro_rules! statements {
 
             async fn reserve(
                 tx: &mut Tx<'_>,
-                reservations: Vec<Assignment>,
+                reservations: Vec<Use>,
             ) -> Result<Vec<Result<(), ReserveRefusal>>, StoreError> {
                 if reservations.is_empty() {
                     return Ok(Vec::new());
                 }
-                let pieces = reservations.iter().flat_map(|assignment| &assignment.material.pieces);
+                let pieces = reservations.iter().flat_map(|wanted| &wanted.material.pieces);
                 let names: BTreeSet<_> = pieces.map(|piece| piece.block).collect();
                 let mut blocks = block_rows(tx, &names).await?;
                 let before: BTreeMap<_, _> = blocks.iter().map(|(name, row)| (*name, row.used)).collect();
                 let mut outcomes = Vec::with_capacity(reservations.len());
                 let mut rows = Vec::with_capacity(reservations.len());
                 let mut retire_at = UnixNanos(0);
-                for assignment in reservations {
-                    let outcome = judge::reserve(&assignment, &mut blocks);
+                for wanted in reservations {
+                    let outcome = judge::reserve(&wanted, &mut blocks);
                     if outcome.is_ok() {
-                        let (id, expires_at) = (assignment.id, assignment.expires_at);
-                        retire_at = retire_at.max(expires_at);
-                        let body = json_text(&AssignmentRow::of(assignment));
-                        rows.push(json!([id.to_string(), body, instant(expires_at)]));
+                        retire_at = retire_at.max(wanted.expires_at);
+                        let row = wanted.keys.map(|(id, row)| {
+                            json!([id.to_string(), json_text(&row), instant(wanted.expires_at)])
+                        });
+                        rows.extend(row);
                     }
                     outcomes.push(outcome);
                 }

@@ -58,6 +58,14 @@ pub(super) struct AssignmentRow {
     pub(super) expires_at: u64,
 }
 
+/// Material that is given out, and the row that says who may fetch it, if anybody.
+#[derive(Debug)]
+pub(super) struct Use {
+    pub(super) material: Material,
+    pub(super) expires_at: UnixNanos,
+    pub(super) keys: Option<(AssignmentId, AssignmentRow)>,
+}
+
 /// The rows of assignments that a batch is about, by id, and what is to become of them.
 #[derive(Debug, Default)]
 pub(super) struct AssignmentRows {
@@ -66,12 +74,9 @@ pub(super) struct AssignmentRows {
 }
 
 /// Judges one reservation, and moves the marks of its blocks if it is taken.
-pub(super) fn reserve(
-    assignment: &Assignment,
-    blocks: &mut BTreeMap<BlockName, BlockRow>,
-) -> Result<(), ReserveRefusal> {
+pub(super) fn reserve(wanted: &Use, blocks: &mut BTreeMap<BlockName, BlockRow>) -> Result<(), ReserveRefusal> {
     let mut after = BTreeMap::new();
-    for piece in &assignment.material.pieces {
+    for piece in &wanted.material.pieces {
         let block = piece.block;
         let row = blocks.get(&block).filter(|row| !row.is_mine).ok_or(ReserveRefusal::NoBlock { block })?;
         let used = after.get(&block).copied().unwrap_or(row.used);
@@ -88,8 +93,15 @@ pub(super) fn reserve(
     Ok(())
 }
 
-impl AssignmentRow {
+impl Use {
     pub(super) fn of(assignment: Assignment) -> Self {
+        let (material, expires_at) = (assignment.material.clone(), assignment.expires_at);
+        Self { material, expires_at, keys: Some((assignment.id, AssignmentRow::of(assignment))) }
+    }
+}
+
+impl AssignmentRow {
+    fn of(assignment: Assignment) -> Self {
         let Assignment { master, takers, material, expires_at, .. } = assignment;
         let takers = takers.into_iter().map(|taker| (taker, Vec::new())).collect();
         Self { master, takers, material, expires_at: expires_at.0 }

@@ -5,8 +5,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
 use super::backend::{Backend, Batch};
+use super::judge::Use;
 use super::judge::{ReserveRefusal, TakeRefusal};
-use super::rows::{Answer, Assignment, KeyRows, NewBlock, Take};
+use super::rows::{Answer, Assignment, KeyRows, Material, NewBlock, Take};
 use crate::key_id::AssignmentId;
 use crate::stock::{BlockName, Mark};
 
@@ -18,6 +19,7 @@ pub(super) enum Command {
     SetOwner(Vec<BlockName>, bool, Done<()>),
     RemoveBlocks(Vec<BlockName>, Done<()>),
     Reserve(Assignment, Done<Result<(), ReserveRefusal>>),
+    UseUp(Material, UnixNanos, Done<Result<(), ReserveRefusal>>),
     Take(Take, Done<Result<KeyRows, TakeRefusal>>),
     Void(Vec<AssignmentId>, Done<()>),
     Remember(Answer, Done<Option<Answer>>),
@@ -60,8 +62,12 @@ pub(super) async fn run(backend: Backend, mut commands: mpsc::Receiver<Command>)
                     batch.removed.extend(blocks);
                     waiting.plain.push(done);
                 }
+                Command::UseUp(material, expires_at, done) => {
+                    batch.reservations.push(Use { material, expires_at, keys: None });
+                    waiting.reservations.push(done);
+                }
                 Command::Reserve(assignment, done) => {
-                    batch.reservations.push(assignment);
+                    batch.reservations.push(Use::of(assignment));
                     waiting.reservations.push(done);
                 }
                 Command::Take(take, done) => {
