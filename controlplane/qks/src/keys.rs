@@ -219,7 +219,7 @@ impl KeyService {
         {
             return Err(unmet());
         }
-        let (journey, id) = Relay::id().map_err(|error| ApiError::unavailable(format!("no randomness: {error}")))?;
+        let id = random_id()?;
         let mut bytes = Zeroizing::new(vec![0; request.bytes() as usize]);
         getrandom::fill(&mut bytes).map_err(|error| ApiError::unavailable(format!("no randomness: {error}")))?;
         let sealed = Some(self.materials.seal_assignment(id, &bytes).await?);
@@ -243,10 +243,10 @@ impl KeyService {
                 let (wish, fallback) = (wish(asked), wish(&firm));
                 async move {
                     let lifetime = self.options.key_lifetime;
-                    let sent = self.relay.send_keys(server, &assignment, journey, bytes, lifetime, wish.clone()).await;
+                    let sent = self.relay.send_keys(server, &assignment, bytes, lifetime, wish.clone()).await;
                     match sent {
                         Err(RelayError::NotBegun(_)) if wish != fallback => {
-                            self.relay.send_keys(server, &assignment, journey, bytes, lifetime, fallback).await
+                            self.relay.send_keys(server, &assignment, bytes, lifetime, fallback).await
                         }
                         sent => sent,
                     }

@@ -44,6 +44,8 @@ struct Shared {
     begun: Instant,
     source: Mutex<Source>,
     destination: Mutex<Destination>,
+    /// The keys that came with a journey, as long as its source may give them up.
+    kept: Mutex<HashMap<RelayId, AssignmentId>>,
     /// Who waits for a payload to be held.
     waiting: Mutex<HashMap<RelayId, oneshot::Sender<Result<(), Failure>>>>,
 }
@@ -84,6 +86,7 @@ pub(super) struct VoidRequest {
 /// What travels as a payload of keys, before the bytes of the keys.
 #[derive(Debug, Serialize, Deserialize)]
 struct Keys {
+    id: AssignmentId,
     master: SaeId,
     takers: Vec<SaeId>,
     key_bytes: u32,
@@ -110,21 +113,11 @@ impl Relay {
             store,
             materials,
             begun: Instant::now(),
+            kept: Mutex::default(),
             waiting: Mutex::default(),
         });
         tasks.spawn(tick(Arc::downgrade(&shared)));
         Self(shared)
-    }
-
-    /// An id for keys that are to be relayed, and for the journey they make.
-    ///
-    /// # Errors
-    /// There is no randomness.
-    pub fn id() -> Result<(RelayId, AssignmentId), getrandom::Error> {
-        let mut random = [0; 16];
-        getrandom::fill(&mut random)?;
-        let id = Uuid::new_v8(random);
-        Ok((RelayId(id), assignment_of(id)))
     }
 
     /// Brings keys to the server that serves their takers. When it returns, that server has them on disk.
@@ -135,12 +128,13 @@ impl Relay {
         &self,
         to: &QksId,
         assignment: &Assignment,
-        journey: RelayId,
         bytes: &[u8],
         lifetime: Nanos,
         wish: Wish,
     ) -> Result<(), RelayError> {
+        let journey = RelayId(Uuid::new_v4());
         let keys = Keys {
+            id: assignment.id,
             master: assignment.master.clone(),
             takers: assignment.takers.clone(),
             key_bytes: assignment.material.key_bytes,
@@ -193,10 +187,8 @@ impl Relay {
             return;
         }
         let action = lock(&self.0.destination).on_void(&void);
-        if let Some(destination::Action::Discard(journey)) = action
-            && let Err(error) = self.0.store.void(vec![assignment_of(journey.id.0)]).await
-        {
-            tracing::warn!(%error, "keys that were given up wait for their time to be over");
+        if let Some(destination::Action::Discard(journey)) = action {
+            self.0.discard(&journey).await;
         }
     }
 }
@@ -285,10 +277,7 @@ impl Shared {
                     action = answered.unwrap_or(destination::Action::Discard(journey));
                 }
                 destination::Action::Discard(journey) => {
-                    let id = assignment_of(journey.id.0);
-                    if let Err(error) = self.store.void(vec![id]).await {
-                        tracing::warn!(%error, "keys that were given up wait for their time to be over");
-                    }
+                    self.discard(&journey).await;
                     let outcome = source::Outcome::Refused;
                     return Answer { journey, attempt: 0, share: 0, outcome };
                 }
@@ -304,7 +293,7 @@ impl Shared {
         let (head, bytes) =
             rest.split_at_checked(u32::from_be_bytes(*length) as usize).ok_or("the payload is too short")?;
         let keys: Keys = serde_json::from_slice(head).map_err(|_| "the payload is unreadable")?;
-        let id = assignment_of(journey.id.0);
+        let id = keys.id;
         let mut material = Material { key_bytes: keys.key_bytes, count: keys.count, pieces: Vec::new(), sealed: None };
         if material.bytes() != bytes.len() as u64 || keys.takers.is_empty() {
             return Err("the payload is not as long as its keys".to_owned());
@@ -314,9 +303,25 @@ impl Shared {
         let expires_at = now().saturating_add(lifetime);
         let assignment = Assignment { id, master: keys.master, takers: keys.takers, material, expires_at };
         match self.store.reserve(assignment).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                let mut kept = lock(&self.kept);
+                if kept.len() < MOST_KEPT {
+                    kept.insert(journey.id, id);
+                }
+                Ok(())
+            }
             Ok(Err(refusal)) => Err(refusal.to_string()),
             Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Forgets keys that were given up by their source.
+    async fn discard(&self, journey: &Journey) {
+        let id = lock(&self.kept).remove(&journey.id);
+        if let Some(id) = id
+            && let Err(error) = self.store.void(vec![id]).await
+        {
+            tracing::warn!(%error, "keys that were given up wait for their time to be over");
         }
     }
 
@@ -377,15 +382,17 @@ async fn tick(shared: Weak<Shared>) {
     loop {
         sleep(TICK).await;
         let Some(shared) = shared.upgrade() else { return };
-        lock(&shared.destination).on_tick(shared.now());
+        let remembered = {
+            let mut destination = lock(&shared.destination);
+            destination.on_tick(shared.now());
+            destination.len()
+        };
+        if remembered == 0 {
+            lock(&shared.kept).clear();
+        }
         let actions = shared.with_source(Source::on_tick);
         Shared::act(&shared, actions.unwrap_or_default());
     }
-}
-
-/// The keys of a journey are an assignment of the same id.
-fn assignment_of(journey: Uuid) -> AssignmentId {
-    AssignmentId::of_key(journey).0
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -397,5 +404,7 @@ const RESERVE_BITS: u64 = 1 << 20;
 
 /// How long each hop may take.
 const HOP: Duration = Duration::from_secs(2);
+/// Keys whose source can still be heard; others end with their time.
+const MOST_KEPT: usize = 65_536;
 const TICK: Duration = Duration::from_millis(250);
 const LONGEST_LIFETIME: Nanos = Nanos::from_secs(24 * 3_600);
