@@ -76,7 +76,7 @@ async fn take_in(link: Link, mut produced: mpsc::Receiver<Block>, store: Store, 
     let mut blocks = Vec::with_capacity(QUEUE);
     while produced.recv_many(&mut blocks, QUEUE).await > 0 {
         room(&link).await;
-        let mut waiting: Vec<_> = blocks.drain(..).collect();
+        let mut waiting = std::mem::take(&mut blocks);
         // What cannot be kept now may be later: the source waits meanwhile.
         while let Err(error) = keep(&link, leads, &mut waiting, &store, &materials).await {
             tracing::warn!(link = %link.id, %error, "key material cannot be kept yet");

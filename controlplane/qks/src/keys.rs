@@ -31,14 +31,22 @@ use crate::store::{Answer, Assignment, KeyRows, Material, RowOfKeys, Store, Stor
 /// Makes keys and finds them again.
 #[derive(Debug)]
 pub struct KeyService {
-    local: QksId,
-    options: KeyOptions,
-    directory: Arc<Directory>,
-    neighbours: Arc<Neighbours>,
-    store: Store,
-    materials: Materials,
-    relay: Relay,
-    link_state: LinkState,
+    /// This server.
+    pub local: QksId,
+    /// How keys are given out.
+    pub options: KeyOptions,
+    /// Which applications there are.
+    pub directory: Arc<Directory>,
+    /// With whom key material is shared.
+    pub neighbours: Arc<Neighbours>,
+    /// What is kept.
+    pub store: Store,
+    /// What keys are made of.
+    pub materials: Materials,
+    /// How keys get to others than neighbours.
+    pub relay: Relay,
+    /// Which ways there are.
+    pub link_state: LinkState,
 }
 
 /// How keys are given out.
@@ -60,20 +68,6 @@ impl Default for KeyOptions {
 }
 
 impl KeyService {
-    /// A service for the applications in `directory`.
-    pub fn new(
-        local: QksId,
-        options: KeyOptions,
-        directory: Arc<Directory>,
-        neighbours: Arc<Neighbours>,
-        store: Store,
-        materials: Materials,
-        relay: Relay,
-        link_state: LinkState,
-    ) -> Self {
-        Self { local, options, directory, neighbours, store, materials, relay, link_state }
-    }
-
     /// What a request may ask for.
     pub fn limits(&self) -> &Limits {
         &self.options.limits

@@ -151,16 +151,16 @@ impl Qks {
             store.clone(),
             materials.clone(),
         );
-        let keys = KeyService::new(
-            config.id.clone(),
-            config.keys.clone(),
-            Arc::clone(&directory),
-            Arc::clone(&neighbours),
-            store.clone(),
+        let keys = KeyService {
+            local: config.id.clone(),
+            options: config.keys.clone(),
+            directory: Arc::clone(&directory),
+            neighbours: Arc::clone(&neighbours),
+            store: store.clone(),
             materials,
-            relay.clone(),
-            link_state.clone(),
-        );
+            relay: relay.clone(),
+            link_state: link_state.clone(),
+        };
         let accept_plain_key_ids = config.sae.accept_plain_key_ids;
         let (limits, key_lifetime) = (config.keys.limits, config.keys.key_lifetime);
         Ok(Self {

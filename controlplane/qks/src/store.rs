@@ -257,6 +257,7 @@ impl fmt::Debug for Store {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn unavailable(error: StoreError) -> SecretsError {
     SecretsError::Unavailable(error.to_string())
 }

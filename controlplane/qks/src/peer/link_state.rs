@@ -175,10 +175,10 @@ impl Shell {
                 }
             }
             Action::Refused { from, refusal } => {
-                tracing::warn!(%from, %refusal, "what a neighbour says about routes is refused")
+                tracing::warn!(%from, %refusal, "what a neighbour says about routes is refused");
             }
             Action::CannotSign => {
-                tracing::error!("advertisements cannot be signed: other key servers will forget this one")
+                tracing::error!("advertisements cannot be signed: other key servers will forget this one");
             }
         }
     }

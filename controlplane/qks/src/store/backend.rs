@@ -479,6 +479,7 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn unreadable(error: impl ToString) -> StoreError {
     StoreError::Unreadable(error.to_string())
 }
