@@ -1,19 +1,20 @@
 //! The configuration of a key server: one typed value from a TOML or JSON file, or every mistake in it.
 
+mod sources;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use photongate_net::config::{self, FromValue, Loaded, Problems, Reported, Section, Value};
 use photongate_wire::Nanos;
 use url::Url;
 
+pub use self::sources::SourceConfig;
 use crate::directory::IdentityRule;
 use crate::ids::{LinkId, NotAName, QksId, SaeId};
 use crate::keys::KeyOptions;
-use crate::links::keyfile::KeyFiles;
 use crate::sae::Limits;
 use crate::secrets::{SecretRef, SecretsConfig};
 
@@ -108,13 +109,6 @@ pub struct LinkConfig {
     pub lifetime: Nanos,
     /// Where its keys come from, in the same order at both ends.
     pub sources: Vec<SourceConfig>,
-}
-
-/// One of `[[links.sources]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SourceConfig {
-    /// `kind = "keyfile"`.
-    KeyFile(KeyFiles),
 }
 
 impl QksConfig {
@@ -234,29 +228,13 @@ fn link(link: &mut Section<'_>, neighbours: &BTreeSet<QksId>) -> Result<LinkConf
     });
     let capacity = link.or_with("capacity_mib", 1_024, |capacity| capacity.number(1..=1_048_576_u64, "MiB"));
     let lifetime = link.or("lifetime", DEFAULT_LIFETIME);
-    let sources = link.sections("sources", source);
+    let sources = link.sections("sources", SourceConfig::read);
     let sources = sources?;
     if sources.is_empty() {
         return Err(link.missing("sources", "[[links.sources]] with a kind"));
     }
     let capacity_bytes = capacity? * 1024 * 1024;
     Ok(LinkConfig { name: name?, neighbour: neighbour?, capacity_bytes, lifetime: lifetime?, sources })
-}
-
-fn source(source: &mut Section<'_>) -> Result<SourceConfig, Reported> {
-    #[derive(Clone, Copy)]
-    enum Kind {
-        KeyFile,
-    }
-    let kind = source.required_with("kind", "\"keyfile\"", |kind| kind.choice(&[("keyfile", Kind::KeyFile)]))?;
-    match kind {
-        Kind::KeyFile => {
-            let directory = source.required_with("directory", "\"keys/from-device\"", Value::path);
-            let period = source.or("period", Nanos::from_secs(1));
-            let period = Duration::from_nanos(period?.0);
-            Ok(SourceConfig::KeyFile(KeyFiles { directory: directory?, period }))
-        }
-    }
 }
 
 fn listen(section: &mut Section<'_>, default: &str) -> Result<Vec<SocketAddr>, Reported> {

@@ -5,6 +5,12 @@
 //! and confidential; or, as with a QKD device, over wires of their own.
 
 pub mod keyfile;
+pub mod mlkem;
+mod progress;
+mod signature;
+mod talk;
+#[cfg(test)]
+mod testing;
 
 use std::fmt;
 use std::pin::Pin;
@@ -17,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+pub use self::signature::Credentials;
 use crate::ids::{LinkId, QksId, StreamId};
 
 /// One end of a source of key material.

@@ -21,7 +21,8 @@ use crate::directory::{Directory, Sae};
 use crate::ids::LinkId;
 use crate::intake::{self, Link};
 use crate::keys::KeyService;
-use crate::links::{LinkSource, SourceState};
+use crate::links::mlkem::MlKem;
+use crate::links::{Credentials, LinkSource, SourceState};
 use crate::materials::Materials;
 use crate::peer::{
     self, LinkState, LinkStateOptions, Neighbour, Neighbours, PeerClient, PeerError, PeerRoutes, Relay, keep_up,
@@ -126,7 +127,7 @@ impl Qks {
                 capacity_bytes: *capacity_bytes,
                 lifetime: *lifetime,
             };
-            let sources = configured.sources.iter().map(source).collect();
+            let sources = configured.sources.iter().map(|source| self::source(source, &config)).collect();
             links.push((name.clone(), intake::start(&mut tasks, &link, sources, &store, &materials)));
         }
         tasks.spawn(sweep(store.clone()));
@@ -246,9 +247,14 @@ async fn boot(store: &Store) -> Result<u64, StoreError> {
     Ok(boot)
 }
 
-fn source(config: &SourceConfig) -> Box<dyn LinkSource> {
-    match config {
+fn source(source: &SourceConfig, config: &QksConfig) -> Box<dyn LinkSource> {
+    match source {
         SourceConfig::KeyFile(files) => Box::new(files.clone()),
+        SourceConfig::MlKem(settings) => {
+            let (certificate, key) = (config.tls.certificate.clone(), config.tls.key.clone());
+            let credentials = Credentials { certificate, key, ca: config.peers.ca.clone() };
+            Box::new(MlKem { settings: settings.clone(), credentials })
+        }
     }
 }
 

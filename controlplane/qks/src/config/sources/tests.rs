@@ -1,0 +1,71 @@
+//! Sources as an operator writes them.
+
+use std::path::{Path, PathBuf};
+
+use super::super::QksConfig;
+use super::*;
+
+#[test]
+fn sources_have_defaults() {
+    let sources = read(
+        r#"
+        [[links.sources]]
+        kind = "keyfile"
+        directory = "keys"
+        [[links.sources]]
+        kind = "mlkem"
+    "#,
+    );
+    let files = KeyFiles { directory: PathBuf::from("/etc/keys"), period: Duration::from_secs(1) };
+    let mlkem = MlKemSettings { interval: Duration::from_secs(1), exchanges_per_block: 16 };
+    assert_eq!(sources.unwrap(), [SourceConfig::KeyFile(files), SourceConfig::MlKem(mlkem)]);
+}
+
+#[test]
+fn each_value_out_of_bounds_is_named() {
+    let problems = read(
+        r#"
+        [[links.sources]]
+        kind = "keyfile"
+        directory = "keys"
+        period = "0s"
+        [[links.sources]]
+        kind = "mlkem"
+        interval = "2h"
+        exchanges_per_block = 65
+        [[links.sources]]
+        kind = "quantum"
+    "#,
+    )
+    .unwrap_err();
+    for problem in [
+        "links[0].sources[0].period: \"0s\" is out of bounds: 10ms to 3600s",
+        "links[0].sources[1].interval: \"2h\" is out of bounds: 1ms to 3600s",
+        "links[0].sources[1].exchanges_per_block: 65 is too large: 1 to 64 exchanges",
+        "links[0].sources[2].kind: \"quantum\" is not a choice here",
+    ] {
+        assert!(problems.contains(problem), "{problem} is not in\n{problems}");
+    }
+}
+
+/// The sources of a link, or all that is wrong with them.
+fn read(sources: &str) -> Result<Vec<SourceConfig>, String> {
+    let text = format!(
+        r#"
+        id = "qks-a"
+        tls = {{ certificate = "a.pem", key = "a.key" }}
+        sae = {{ client_ca = "ca.pem" }}
+        peers = {{ ca = "ca.pem" }}
+        secrets.master_key = {{ file = "master.key" }}
+        [[neighbours]]
+        id = "qks-b"
+        url = "https://b.example:8444/"
+        [[links]]
+        name = "a-to-b"
+        neighbour = "qks-b"
+        {sources}
+        "#
+    );
+    let config = QksConfig::parse(Path::new("/etc/qks.toml"), &text).map_err(|problems| problems.to_string())?;
+    Ok(config.config.links.into_iter().flat_map(|link| link.sources).collect())
+}
