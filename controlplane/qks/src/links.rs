@@ -4,6 +4,7 @@
 //! What the ends must say to one another goes through the channel between the servers ([`Channel`]), which is authenticated
 //! and confidential; or, as with a QKD device, over wires of their own.
 
+pub mod hybrid;
 pub mod keyfile;
 pub mod mlkem;
 mod progress;
@@ -159,7 +160,7 @@ pub enum Phase {
     Producing,
     /// Keys do not come for now; it tries again by itself.
     Waiting,
-    /// Somebody may be listening: nothing is produced, and an operator should look.
+    /// Somebody may be listening, and an operator should look. Nothing is produced, unless another source of a hybrid carries on.
     Alarm,
 }
 

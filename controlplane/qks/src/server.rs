@@ -21,6 +21,7 @@ use crate::directory::{Directory, Sae};
 use crate::ids::LinkId;
 use crate::intake::{self, Link};
 use crate::keys::KeyService;
+use crate::links::hybrid::Hybrid;
 use crate::links::mlkem::MlKem;
 use crate::links::{Credentials, LinkSource, SourceState};
 use crate::materials::Materials;
@@ -254,6 +255,10 @@ fn source(source: &SourceConfig, config: &QksConfig) -> Box<dyn LinkSource> {
             let (certificate, key) = (config.tls.certificate.clone(), config.tls.key.clone());
             let credentials = Credentials { certificate, key, ca: config.peers.ca.clone() };
             Box::new(MlKem { settings: settings.clone(), credentials })
+        }
+        SourceConfig::Hybrid(hybrid) => {
+            let of = hybrid.of.each_ref().map(|inner| self::source(inner, config));
+            Box::new(Hybrid { of, when_one_fails: hybrid.when_one_fails, patience: hybrid.patience })
         }
     }
 }

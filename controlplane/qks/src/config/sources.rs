@@ -5,6 +5,7 @@ use std::time::Duration;
 use photongate_net::config::{FromValue, Reported, Section, Value};
 use photongate_wire::Nanos;
 
+use crate::links::hybrid::WhenOneFails;
 use crate::links::keyfile::KeyFiles;
 use crate::links::mlkem::MlKemSettings;
 
@@ -15,12 +16,26 @@ pub enum SourceConfig {
     KeyFile(KeyFiles),
     /// `kind = "mlkem"`.
     MlKem(MlKemSettings),
+    /// `kind = "hybrid"`.
+    Hybrid(HybridConfig),
+}
+
+/// Two sources in one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HybridConfig {
+    /// The sources. Neither is a hybrid.
+    pub of: Box<[SourceConfig; 2]>,
+    /// What then.
+    pub when_one_fails: WhenOneFails,
+    /// When it counts as a failure that a source gives nothing while the other does.
+    pub patience: Duration,
 }
 
 #[derive(Clone, Copy)]
 enum Kind {
     KeyFile,
     MlKem,
+    Hybrid,
 }
 
 impl SourceConfig {
@@ -29,9 +44,14 @@ impl SourceConfig {
     /// # Errors
     /// It has a mistake, which was reported.
     pub(super) fn read(source: &mut Section<'_>) -> Result<Self, Reported> {
-        match source.required_with("kind", "\"mlkem\"", |kind| kind.choice(KINDS))? {
+        Self::read_one_of(source, KINDS)
+    }
+
+    fn read_one_of(source: &mut Section<'_>, kinds: &[(&str, Kind)]) -> Result<Self, Reported> {
+        match source.required_with("kind", "\"mlkem\"", |kind| kind.choice(kinds))? {
             Kind::KeyFile => key_files(source).map(Self::KeyFile),
             Kind::MlKem => mlkem(source).map(Self::MlKem),
+            Kind::Hybrid => hybrid(source).map(Self::Hybrid),
         }
     }
 }
@@ -52,6 +72,16 @@ fn mlkem(source: &mut Section<'_>) -> Result<MlKemSettings, Reported> {
     Ok(MlKemSettings { interval: interval?, exchanges_per_block: exchanges_per_block? })
 }
 
+fn hybrid(source: &mut Section<'_>) -> Result<HybridConfig, Reported> {
+    let of = source.sections("of", |inner| SourceConfig::read_one_of(inner, INNER_KINDS));
+    let when_one_fails = source.or_with("when_one_fails", WhenOneFails::Wait, |choice| choice.choice(FAILURES));
+    let patience =
+        source.or_with("patience", Duration::from_secs(30), span(Nanos::from_secs(1), Nanos::from_secs(86_400)));
+    let of = <[SourceConfig; 2]>::try_from(of?)
+        .map_err(|of| source.refuse("of", format!("there are {}: write [[links.sources.of]] twice", of.len())))?;
+    Ok(HybridConfig { of: Box::new(of), when_one_fails: when_one_fails?, patience: patience? })
+}
+
 /// Reads a duration within bounds.
 fn span(least: Nanos, most: Nanos) -> impl FnOnce(&Value<'_>) -> Result<Duration, Reported> {
     move |value| {
@@ -63,7 +93,13 @@ fn span(least: Nanos, most: Nanos) -> impl FnOnce(&Value<'_>) -> Result<Duration
     }
 }
 
-const KINDS: &[(&str, Kind)] = &[("keyfile", Kind::KeyFile), ("mlkem", Kind::MlKem)];
+/// The last one is no inner kind.
+const KINDS: &[(&str, Kind)] =
+    &[("keyfile", Kind::KeyFile), ("mlkem", Kind::MlKem), ("hybrid", Kind::Hybrid)];
+
+const INNER_KINDS: &[(&str, Kind)] = KINDS.split_at(KINDS.len() - 1).0;
+
+const FAILURES: &[(&str, WhenOneFails)] = &[("carry_on", WhenOneFails::CarryOn), ("wait", WhenOneFails::Wait)];
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
-use super::{Block, LinkEnd, Phase, SourceState};
+use super::{Block, LinkEnd, Phase, Quality, SourceState};
 use crate::ids::LinkId;
 
 /// Shows operators how a source is, and says it in the log when that changes.
@@ -24,8 +24,13 @@ impl Progress {
 
     /// Keys come.
     pub(super) fn producing(&self) {
-        if self.show(Phase::Producing, None) {
-            tracing::info!(link = %self.link, source = self.kind, "keys come");
+        self.producing_although(None);
+    }
+
+    /// Keys come, and yet something is not as it should be.
+    pub(super) fn producing_although(&self, reason: Option<&str>) {
+        if self.show(Phase::Producing, reason.map(str::to_owned)) {
+            tracing::info!(link = %self.link, source = self.kind, reason, "keys come");
         }
     }
 
@@ -35,6 +40,23 @@ impl Progress {
         if self.show(Phase::Waiting, Some(reason.clone())) {
             tracing::warn!(link = %self.link, source = self.kind, reason, "keys do not come");
         }
+    }
+
+    /// Somebody may be listening.
+    pub(super) fn alarm(&self, reason: impl Into<String>) {
+        let reason = reason.into();
+        if self.show(Phase::Alarm, Some(reason.clone())) {
+            tracing::error!(link = %self.link, source = self.kind, reason, "somebody may be listening");
+        }
+    }
+
+    /// What a QKD source measures.
+    pub(super) fn measured(&self, quality: Option<Quality>) {
+        self.state.send_if_modified(|state| {
+            let is_new = state.quality != quality;
+            state.quality = quality;
+            is_new
+        });
     }
 
     /// Whether the phase is another now. A reason alone may change often, and would fill the log.

@@ -22,6 +22,22 @@ fn sources_have_defaults() {
 }
 
 #[test]
+fn a_hybrid_has_two_sources_of_which_none_is_a_hybrid() {
+    let hybrid = |inner: &str| read(&format!("[[links.sources]]\nkind = \"hybrid\"\n{inner}"));
+    let mlkem = "[[links.sources.of]]\nkind = \"mlkem\"\n";
+    let of = Box::new([MlKemSettings::default(), MlKemSettings::default()].map(SourceConfig::MlKem));
+    let both = HybridConfig { of, when_one_fails: WhenOneFails::Wait, patience: Duration::from_secs(30) };
+    assert_eq!(hybrid(&mlkem.repeat(2)).unwrap(), [SourceConfig::Hybrid(both)]);
+    for count in [0, 1, 3] {
+        let problem = format!("links[0].sources[0].of: there are {count}: write [[links.sources.of]] twice");
+        let problems = hybrid(&mlkem.repeat(count)).unwrap_err();
+        assert!(problems.contains(&problem), "{problem} is not in\n{problems}");
+    }
+    let nested = hybrid(&format!("{mlkem}[[links.sources.of]]\nkind = \"hybrid\"\n")).unwrap_err();
+    assert!(nested.contains("links[0].sources[0].of[1].kind: \"hybrid\" is not a choice here"), "{nested}");
+}
+
+#[test]
 fn each_value_out_of_bounds_is_named() {
     let problems = read(
         r#"
