@@ -4,6 +4,8 @@
 //! What the ends must say to one another goes through the channel between the servers ([`Channel`]), which is authenticated
 //! and confidential; or, as with a QKD device, over wires of their own.
 
+mod device;
+pub mod etsi014;
 pub mod hybrid;
 pub mod keyfile;
 pub mod mlkem;
@@ -24,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
+pub use self::device::DeviceAddress;
 pub use self::signature::Credentials;
 use crate::ids::{LinkId, QksId, StreamId};
 

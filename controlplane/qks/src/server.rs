@@ -256,6 +256,7 @@ fn source(source: &SourceConfig, config: &QksConfig) -> Box<dyn LinkSource> {
             let credentials = Credentials { certificate, key, ca: config.peers.ca.clone() };
             Box::new(MlKem { settings: settings.clone(), credentials })
         }
+        SourceConfig::Etsi014(device) => Box::new(device.clone()),
         SourceConfig::Hybrid(hybrid) => {
             let of = hybrid.of.each_ref().map(|inner| self::source(inner, config));
             Box::new(Hybrid { of, when_one_fails: hybrid.when_one_fails, patience: hybrid.patience })

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use photongate_net::config::{FromValue, Reported, Section, Value};
+use photongate_net::tls::{NotASubject, SubjectPattern};
 use photongate_wire::Nanos;
+use url::Url;
 
+use crate::links::etsi014::Etsi014;
 use crate::links::hybrid::WhenOneFails;
 use crate::links::keyfile::KeyFiles;
 use crate::links::mlkem::MlKemSettings;
+use crate::links::{Credentials, DeviceAddress};
 
 /// One of `[[links.sources]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub enum SourceConfig {
     KeyFile(KeyFiles),
     /// `kind = "mlkem"`.
     MlKem(MlKemSettings),
+    /// `kind = "etsi014"`.
+    Etsi014(Etsi014),
     /// `kind = "hybrid"`.
     Hybrid(HybridConfig),
 }
@@ -35,6 +41,7 @@ pub struct HybridConfig {
 enum Kind {
     KeyFile,
     MlKem,
+    Etsi014,
     Hybrid,
 }
 
@@ -51,6 +58,7 @@ impl SourceConfig {
         match source.required_with("kind", "\"mlkem\"", |kind| kind.choice(kinds))? {
             Kind::KeyFile => key_files(source).map(Self::KeyFile),
             Kind::MlKem => mlkem(source).map(Self::MlKem),
+            Kind::Etsi014 => etsi014(source).map(Self::Etsi014),
             Kind::Hybrid => hybrid(source).map(Self::Hybrid),
         }
     }
@@ -72,6 +80,17 @@ fn mlkem(source: &mut Section<'_>) -> Result<MlKemSettings, Reported> {
     Ok(MlKemSettings { interval: interval?, exchanges_per_block: exchanges_per_block? })
 }
 
+fn etsi014(source: &mut Section<'_>) -> Result<Etsi014, Reported> {
+    let device = device(source);
+    let peer_sae = source.required("peer_sae");
+    let key_size_bits = source.or_with("key_size_bits", 256, |bits| {
+        let size = bits.number(8..=Etsi014::MOST_KEY_BITS, "bits")?;
+        if size.is_multiple_of(8) { Ok(size) } else { Err(bits.refuse("is no multiple of 8 bits")) }
+    });
+    let keys_per_block = source.or_with("keys_per_block", 64, |count| count.number(1..=Etsi014::MOST_KEYS, "keys"));
+    Ok(Etsi014 { device: device?, peer_sae: peer_sae?, key_size_bits: key_size_bits?, keys_per_block: keys_per_block? })
+}
+
 fn hybrid(source: &mut Section<'_>) -> Result<HybridConfig, Reported> {
     let of = source.sections("of", |inner| SourceConfig::read_one_of(inner, INNER_KINDS));
     let when_one_fails = source.or_with("when_one_fails", WhenOneFails::Wait, |choice| choice.choice(FAILURES));
@@ -80,6 +99,22 @@ fn hybrid(source: &mut Section<'_>) -> Result<HybridConfig, Reported> {
     let of = <[SourceConfig; 2]>::try_from(of?)
         .map_err(|of| source.refuse("of", format!("there are {}: write [[links.sources.of]] twice", of.len())))?;
     Ok(HybridConfig { of: Box::new(of), when_one_fails: when_one_fails?, patience: patience? })
+}
+
+fn device(source: &mut Section<'_>) -> Result<DeviceAddress, Reported> {
+    let url = source.required_with("url", "\"https://device.example/\"", |value| {
+        let url = Url::parse(value.text()?).ok().filter(|url| url.scheme() == "https" && url.host().is_some());
+        let url = url.filter(|url| url.username().is_empty() && url.password().is_none() && url.query().is_none());
+        url.ok_or_else(|| value.refuse("is not where a device is: write a URL like \"https://device.example/\""))
+    });
+    let ca = source.required_with("ca", "\"device-ca.pem\"", Value::path);
+    let certificate = source.required_with("certificate", "\"application.pem\"", Value::path);
+    let key = source.required_with("key", "\"application-key.pem\"", Value::path);
+    let device = source.optional_with("device", |value| {
+        value.text()?.parse::<SubjectPattern>().map_err(|error: NotASubject| value.refuse(error.to_string()))
+    });
+    let credentials = Credentials { certificate: certificate?, key: key?, ca: ca? };
+    Ok(DeviceAddress { url: url?, credentials, device: device? })
 }
 
 /// Reads a duration within bounds.
@@ -95,7 +130,7 @@ fn span(least: Nanos, most: Nanos) -> impl FnOnce(&Value<'_>) -> Result<Duration
 
 /// The last one is no inner kind.
 const KINDS: &[(&str, Kind)] =
-    &[("keyfile", Kind::KeyFile), ("mlkem", Kind::MlKem), ("hybrid", Kind::Hybrid)];
+    &[("keyfile", Kind::KeyFile), ("mlkem", Kind::MlKem), ("etsi014", Kind::Etsi014), ("hybrid", Kind::Hybrid)];
 
 const INNER_KINDS: &[(&str, Kind)] = KINDS.split_at(KINDS.len() - 1).0;
 

@@ -5,7 +5,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
+use axum::response::IntoResponse;
 use bytes::Bytes;
+use photongate_net::http::{Bounds, MachineOptions, MachineServer};
+use photongate_net::tls::{ClientCertificates, ServerTls, SubjectPattern, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,7 +18,7 @@ use tokio::time::timeout;
 
 use super::signature::{Credentials, Signer};
 use super::{
-    Block, Channel, ChannelError, LinkEnd, LinkSource, Phase, Question, SourceError, SourceState,
+    Block, Channel, ChannelError, DeviceAddress, LinkEnd, LinkSource, Phase, Question, SourceError, SourceState,
 };
 
 /// The two servers of a link, `a` which leads and `b`, and the way between them.
@@ -44,6 +48,8 @@ pub(super) struct Running {
     pub(super) blocks: mpsc::Receiver<Block>,
     pub(super) state: watch::Receiver<SourceState>,
     pub(super) task: JoinHandle<Result<(), SourceError>>,
+    /// What must not be gone before it.
+    _site: Option<Site>,
 }
 
 impl Net {
@@ -82,11 +88,16 @@ impl Net {
             blocks,
             state,
         };
-        Running { blocks: produced, state: shown, task: tokio::spawn(source.run(end)) }
+        Running { blocks: produced, state: shown, task: tokio::spawn(source.run(end)), _site: None }
     }
 }
 
 impl Running {
+    /// Keeps the files of a site as long as the source.
+    pub(super) fn with(self, site: &Site) -> Self {
+        Self { _site: Some(site.clone()), ..self }
+    }
+
     /// The next block.
     pub(super) async fn block(&mut self) -> Block {
         let block = timeout(PATIENCE, self.blocks.recv()).await;
@@ -112,6 +123,23 @@ impl Running {
     pub(super) async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
+    }
+}
+
+/// Answers as a device whose TLS side `site` certified, until the end of the test: where it is.
+pub(super) async fn serve(site: &Site, router: Router) -> DeviceAddress {
+    let Credentials { certificate, key, ca } = site.credentials("device");
+    let tls = ServerTls::load(TlsFiles { certificate, key, clients: ClientCertificates::Required(ca) }).unwrap();
+    let listeners = vec![("127.0.0.1:0".parse().unwrap(), Arc::new(tls))];
+    let refusal = |status, _: &str| IntoResponse::into_response(status);
+    let options = MachineOptions { listeners, bounds: Bounds::default(), refusal };
+    let server = MachineServer::bind(options).await.unwrap();
+    let port = server.addresses()[0].port();
+    tokio::spawn(server.run(router, std::future::pending()));
+    DeviceAddress {
+        url: format!("https://localhost:{port}/").parse().unwrap(),
+        credentials: site.credentials("application"),
+        device: Some(SubjectPattern::CommonName("device".to_owned())),
     }
 }
 

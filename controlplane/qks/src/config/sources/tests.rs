@@ -38,6 +38,28 @@ fn a_hybrid_has_two_sources_of_which_none_is_a_hybrid() {
 }
 
 #[test]
+fn a_device_has_an_address_and_says_what_is_wrong_with_it() {
+    let device = |url: &str, more: &str| {
+        let files = "ca = \"ca.pem\"\ncertificate = \"app.pem\"\nkey = \"app.key\"\npeer_sae = \"qks-b\"";
+        read(&format!("[[links.sources]]\nkind = \"etsi014\"\nurl = \"{url}\"\n{files}\n{more}"))
+    };
+    let sources = device("https://kme.example:8443/", "device = \"CN=kme\"").unwrap();
+    let [SourceConfig::Etsi014(source)] = sources.as_slice() else { panic!("{sources:?}") };
+    assert_eq!((source.key_size_bits, source.keys_per_block), (256, 64));
+    assert_eq!(source.device.device, Some(SubjectPattern::CommonName("kme".to_owned())));
+    assert_eq!(source.device.credentials.ca, PathBuf::from("/etc/ca.pem"));
+    for (url, more, problem) in [
+        ("http://kme.example/", "", "is not where a device is"),
+        ("https://user:word@kme.example/", "", "is not where a device is"),
+        ("https://kme.example/", "key_size_bits = 12", "12 is no multiple of 8 bits"),
+        ("https://kme.example/", "device = \"kme\"", "names no subject of a certificate"),
+    ] {
+        let problems = device(url, more).unwrap_err();
+        assert!(problems.contains(problem), "{problem} is not in\n{problems}");
+    }
+}
+
+#[test]
 fn each_value_out_of_bounds_is_named() {
     let problems = read(
         r#"
