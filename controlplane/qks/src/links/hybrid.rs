@@ -1,7 +1,7 @@
 //! Two sources of a link in one, whose keys are secret as long as what either source gives is: for instance QKD and ML-KEM.
 //!
 //! Both ends must make the same blocks of the same bytes. So the leading end asks what waits at the other end, says which bytes of
-//! which blocks make the next block, and makes it once the other end has. [`derivation`] is how.
+//! which blocks make the next block, and makes it once the other end has. `derivation` is how.
 //!
 //! If one of the sources stalls, the link waits or goes on with the other one, as its operators wish; blocks then say of which source
 //! they are.

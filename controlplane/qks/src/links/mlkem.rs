@@ -1,6 +1,6 @@
 //! Keys without a QKD device: ML-KEM-768 (FIPS 203) between the two servers of a link, anew for each block.
 //!
-//! Both servers sign what they send with the keys of their TLS certificates; [`exchange`] has the protocol. An eavesdropper who
+//! Both servers sign what they send with the keys of their TLS certificates; `exchange` has the protocol. An eavesdropper who
 //! records everything must break ML-KEM to learn a block. The signatures need to hold only while the exchange goes on: what breaks
 //! them later helps nobody with blocks that are made already.
 
