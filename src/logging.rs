@@ -52,6 +52,7 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) -> LogControl {
     LogControl(handle)
 }
 
+#[cfg_attr(not(feature = "dataplane"), expect(dead_code, reason = "only the filter lets its log be changed"))]
 impl LogControl {
     /// The least severe messages that are logged.
     pub(crate) fn level(&self) -> LogLevel {
