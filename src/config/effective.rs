@@ -3,13 +3,12 @@
 use std::fmt::Display;
 
 use photongate_agent::as_list::ListedPeer;
+use photongate_net::http::{ManagementConfig, ManagementTls};
 use photongate_pipeline::limits::LimitSettings;
 use photongate_pipeline::{ControlPolicy, NextHop, Role, SourcePort, UnknownDestination};
 use serde_json::{Value, json};
 
-use super::{
-    ApiConfig, ApiTlsConfig, DEFAULT_SOCKET, DestinationLimit, FilterConfig, ListSource, PortConfig, WireGuardConfig,
-};
+use super::{DEFAULT_SOCKET, DestinationLimit, FilterConfig, ListSource, PortConfig, WireGuardConfig};
 
 impl FilterConfig {
     /// The configuration without its secrets. Durations are text, like `259200s`.
@@ -145,13 +144,13 @@ fn wireguard_json(wireguard: &WireGuardConfig) -> Value {
     json!({ "port": wireguard.port, "handshake": limit(&wireguard.handshake), "data": limit(&wireguard.data) })
 }
 
-fn api_json(api: &ApiConfig) -> Value {
+fn api_json(api: &ManagementConfig) -> Value {
     json!({
         "enabled": true,
         "socket": api.socket().display().to_string(),
         "listen": texts(&api.listen).collect::<Vec<_>>(),
         "requests_per_second": api.requests_per_second,
-        "tls": api.tls.as_ref().map(|ApiTlsConfig { certificate, key, client_ca, admins, readers }| json!({
+        "tls": api.tls.as_ref().map(|ManagementTls { certificate, key, client_ca, admins, readers }| json!({
             "certificate": certificate.display().to_string(),
             "key": key.display().to_string(),
             "client_ca": client_ca.as_ref().map(|path| path.display().to_string()),

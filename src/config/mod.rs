@@ -3,7 +3,6 @@
 //! Every field is described in `docs/reference/filter.toml.md`. Each section has a file here that reads it and checks
 //! its fields against each other; what several sections must agree on is checked by the later of them.
 
-mod api;
 mod as_list;
 mod control;
 mod duplicates;
@@ -16,14 +15,15 @@ mod ports;
 mod state;
 mod traffic;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use photongate_agent::as_list::{AsList, Context, Held, Read, SecretFiles, is_public};
 use photongate_net::config::{self, Problem, Problems, Reported, Section};
+use photongate_net::http::{ManagementConfig, ManagementDefaults};
 use photongate_pipeline::LfSettings;
 use photongate_wire::IsdAs;
 
-pub(crate) use api::{ApiConfig, ApiTlsConfig};
 pub(crate) use as_list::ListSource;
 pub(crate) use control::{ControlConfig, DEFAULT_SOCKET};
 pub(crate) use duplicates::DuplicatesConfig;
@@ -72,7 +72,7 @@ pub(crate) struct FilterConfig {
     /// What the filter remembers from one start to the next.
     pub state: StateConfig,
     /// Management over HTTP; `None` if there is none.
-    pub api: Option<ApiConfig>,
+    pub api: Option<ManagementConfig>,
     /// What works, yet is hardly meant so.
     pub warnings: Vec<Problem>,
 }
@@ -152,7 +152,7 @@ fn read(
     let known = ports::Context { lf: borrowed(&lf), memory: borrowed(&memory) };
     let ports = ports::read(root, known);
     let state = root.section("state", state::read);
-    let api = root.section("api", api::read);
+    let api = root.section("api", |api| ManagementConfig::read(api, api_defaults()));
     let unknown = Context::default();
     let known = Context {
         local: isd_as.ok(),
@@ -196,6 +196,12 @@ fn read(
         (Err(_), Some(problems)) => Err(root.refuse_all(problems)),
         (Err(reported), None) => Err(reported),
     }
+}
+
+/// Where `photongate filter` is managed, and other commands look, if not told otherwise.
+fn api_defaults() -> ManagementDefaults {
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8479));
+    ManagementDefaults { section: "api", socket: "/run/photongate/api.sock".into(), listen }
 }
 
 /// A section that others depend on, as far as it could be read.

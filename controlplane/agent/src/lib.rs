@@ -16,7 +16,6 @@ mod metrics;
 pub mod sealed;
 #[cfg(test)]
 mod testing;
-mod time;
 mod traces;
 
 pub use agent::{

@@ -4,24 +4,17 @@
 //! compares with this. Peers are many: those with most traffic and those in trouble have numbers of their own, the
 //! others one together.
 
-mod families;
 mod peers;
-mod plain;
 
+use photongate_net::metrics::{self, Families};
 use photongate_pipeline::Verdict;
 use photongate_wire::UnixNanos;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use crate::Agent;
 use crate::api::{AsListOrigin, Port, Traffic, Worker};
 
-use families::Families;
-
 pub(crate) use peers::PeerNumbers;
-
-/// The media type of [`text`].
-pub(crate) const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Everything, with the instant at which the server's certificate expires, if it has one, in seconds since 1970.
 /// Takes a while if there are many peers.
@@ -29,9 +22,7 @@ pub(crate) fn text(agent: &Agent, certificate_expires: Option<u64>) -> String {
     let mut registry = Registry::default();
     agent.statistics().register(&mut registry);
     registry.register_collector(Box::new(families(agent, certificate_expires)));
-    let mut text = String::new();
-    encode(&mut text, &registry).expect("a string takes any text");
-    plain::from_open_metrics(&text)
+    metrics::text(&registry)
 }
 
 fn families(agent: &Agent, certificate_expires: Option<u64>) -> Families {

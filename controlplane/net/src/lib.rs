@@ -1,14 +1,17 @@
 //! What several roles share and no library gives: configuration loading, files that hold secrets, TLS identities and a private authority
-//! that issues them, HTTP servers and their callers, and shutdown.
+//! that issues them, HTTP servers and their callers, metrics, and shutdown.
 
 #![forbid(unsafe_code)]
 
 pub mod config;
 pub mod http;
+pub mod metrics;
 pub mod pki;
 pub mod secret_file;
 mod shutdown;
+mod time;
 pub mod tls;
 pub mod unix_socket;
 
 pub use shutdown::Shutdown;
+pub use time::rfc3339;

@@ -62,6 +62,11 @@ impl StateDirectory {
         &self.store
     }
 
+    /// The folder.
+    pub(super) fn folder(&self) -> &Path {
+        &self.path
+    }
+
     /// The path of something in the folder.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.path.join(name)

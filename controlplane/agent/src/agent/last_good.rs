@@ -3,6 +3,7 @@
 use std::io;
 
 use photongate_net::config::Problems;
+use photongate_net::rfc3339;
 use photongate_wire::UnixNanos;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -10,7 +11,6 @@ use zeroize::Zeroizing;
 use crate::api::AsListOrigin;
 use crate::as_list::{AsList, Context};
 use crate::sealed::{SealedStore, UnsealError};
-use crate::time::rfc3339;
 
 /// The list that a filter begins with.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use photongate_drkey::Epoch;
+use photongate_net::rfc3339;
 use photongate_pipeline::{PeerKey, PeerState};
 use photongate_wire::UnixNanos;
 
@@ -17,7 +18,6 @@ use crate::api::{
 use crate::as_list::{AsList, ListedPeer};
 use crate::keys::{self, PeerView};
 use crate::metrics::PeerNumbers;
-use crate::time::rfc3339;
 
 /// Which peers are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

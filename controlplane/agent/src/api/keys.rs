@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use photongate_net::http::{Admin, ChangeRefusals, Problem};
+use photongate_net::http::{Admin, ChangeRefusals, Problem, bad_request};
 
-use super::extract::{PeerPath, bad_request};
+use super::extract::PeerPath;
 use super::model::{PrefetchOutcome, RevokeOutcome, RevokeRequest};
 use super::{Api, openapi, refusals};
 

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use photongate_net::http::{Problem, Read, ReadRefusals};
+use photongate_net::metrics::MEDIA_TYPE;
 
 use super::{Api, apart, openapi};
 use crate::metrics;
@@ -21,5 +22,5 @@ use crate::metrics;
 pub(super) async fn metrics(State(api): State<Api>, _: Read) -> Result<Response, Problem> {
     let certificate_expires = (api.certificate)();
     let text = apart(move || metrics::text(&api.agent, certificate_expires)).await?;
-    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(metrics::MEDIA_TYPE))], text).into_response())
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], text).into_response())
 }

@@ -4,11 +4,10 @@ use std::sync::LazyLock;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
-use photongate_net::http::{FieldProblem, Problem, ReadRefusals, Security};
+use photongate_net::http::{FieldProblem, Problem, Security, complete_description};
 use photongate_pipeline::PeerKey;
-use utoipa::openapi::path::Operation;
-use utoipa::openapi::{self, Content, Header, OpenApi, Ref, RefOr, ResponseBuilder, SecurityRequirement};
-use utoipa::{IntoParams, IntoResponses, OpenApi as _, PartialSchema, ToResponse};
+use utoipa::openapi::OpenApi;
+use utoipa::{IntoParams, OpenApi as _, ToResponse};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;
@@ -118,43 +117,8 @@ pub(super) async fn document() -> Response {
 /// The whole description: of every route, with what the server in front of them may answer.
 pub(super) fn described() -> OpenApi {
     let mut document = super::routes().into_openapi();
-    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
-    for item in document.paths.paths.values_mut() {
-        let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
-        methods.into_iter().flatten().for_each(add_what_any_request_may_get);
-    }
+    complete_description(&mut document, env!("CARGO_PKG_VERSION"));
     document
-}
-
-/// Adds the answers of the server to requests that no route sees, and the headers that go with some refusals.
-fn add_what_any_request_may_get(operation: &mut Operation) {
-    let mut refusals = ReadRefusals::responses();
-    // Who needs not show who they are needs no role.
-    if operation.security.as_ref().is_some_and(|security| security.contains(&SecurityRequirement::default())) {
-        refusals.remove("403");
-    }
-    let responses = &mut operation.responses.responses;
-    for (status, refusal) in refusals {
-        responses.entry(status).or_insert(refusal);
-    }
-    let misdirected =
-        "Without TLS, the header `Host` must name this machine: a page of another site may have led here.";
-    responses.entry("421".to_owned()).or_insert_with(|| RefOr::T(problem(misdirected)));
-    for (status, name, description) in [
-        ("401", "WWW-Authenticate", "How to show who one is."),
-        ("429", "Retry-After", "When to ask again, in seconds."),
-    ] {
-        if let Some(RefOr::T(refusal)) = responses.get_mut(status) {
-            let mut header = Header::new(String::schema());
-            header.description = Some(description.to_owned());
-            refusal.headers.insert(name.to_owned(), header.into());
-        }
-    }
-}
-
-fn problem(description: &str) -> openapi::Response {
-    let content = Content::new(Some(Ref::from_schema_name("Problem")));
-    ResponseBuilder::new().description(description).content("application/problem+json", content).build()
 }
 
 /// A peer as the audit log names it.

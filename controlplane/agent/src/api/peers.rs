@@ -2,11 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use photongate_net::http::{Problem, Read, ReadRefusals};
+use photongate_net::http::{Problem, Query, Read, ReadRefusals, bad_request};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::extract::{PeerPath, Query, bad_request, peer as parse_peer};
+use super::extract::{PeerPath, peer as parse_peer};
 use super::model::{Peer, PeersPage};
 use super::{Api, apart, openapi, refusals};
 use crate::agent::PeersQuery;

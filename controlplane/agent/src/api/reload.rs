@@ -2,9 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use photongate_net::http::{Admin, ChangeRefusals, Problem, Read, ReadRefusals};
+use photongate_net::http::{Admin, ChangeRefusals, JsonBody, Problem, Read, ReadRefusals};
 
-use super::extract::Json as JsonBody;
 use super::model::{LogSettings, ReloadOutcome};
 use super::{Api, openapi};
 

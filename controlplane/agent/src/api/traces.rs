@@ -5,10 +5,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use photongate_net::http::{Admin, ChangeRefusals, Problem, Read, ReadRefusals};
+use photongate_net::http::{Admin, ChangeRefusals, JsonBody, Problem, Read, ReadRefusals};
 use tokio_util::io::ReaderStream;
 
-use super::extract::{Json as JsonBody, TracePath};
+use super::extract::TracePath;
 use super::model::{TraceInfo, TraceRequest};
 use super::{Api, openapi};
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use photongate_pipeline::{PeerKey, PeerState, Tally, Verdict};
 use photongate_wire::UnixNanos;
 
-use super::families::{Families, Label};
 use super::seconds;
 use crate::keys::Direction;
+use photongate_net::metrics::{Families, Label};
 
 /// How many peers have numbers of their own: those with most traffic. As many degraded ones come on top.
 pub(crate) const MOST_PEERS: usize = 1_000;

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use http::StatusCode;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{IntoResponses, Modify};
+use utoipa::openapi::{Content, Header, OpenApi, Ref, RefOr, Response, ResponseBuilder, SecurityRequirement};
+use utoipa::{IntoResponses, Modify, PartialSchema};
 
 use super::problem::CONTENT_TYPE;
 
@@ -70,10 +71,48 @@ impl Modify for Security {
     }
 }
 
+/// Completes a document: the program's version, and what the server in front of the routes may answer to any request.
+pub fn complete_description(document: &mut OpenApi, version: &str) {
+    version.clone_into(&mut document.info.version);
+    for item in document.paths.paths.values_mut() {
+        let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        methods.into_iter().flatten().for_each(add_what_any_request_may_get);
+    }
+}
+
+/// Adds the answers of the server to requests that no route sees, and the headers that go with some refusals.
+fn add_what_any_request_may_get(operation: &mut Operation) {
+    let mut refusals = ReadRefusals::responses();
+    // Who needs not show who they are needs no role.
+    if operation.security.as_ref().is_some_and(|security| security.contains(&SecurityRequirement::default())) {
+        refusals.remove("403");
+    }
+    let responses = &mut operation.responses.responses;
+    for (status, refusal) in refusals {
+        responses.entry(status).or_insert(refusal);
+    }
+    let misdirected =
+        "Without TLS, the header `Host` must name this machine: a page of another site may have led here.";
+    responses.entry("421".to_owned()).or_insert_with(|| RefOr::T(problem(misdirected)));
+    for (status, name, description) in [
+        ("401", "WWW-Authenticate", "How to show who one is."),
+        ("429", "Retry-After", "When to ask again, in seconds."),
+    ] {
+        if let Some(RefOr::T(refusal)) = responses.get_mut(status) {
+            let mut header = Header::new(String::schema());
+            header.description = Some(description.to_owned());
+            refusal.headers.insert(name.to_owned(), header.into());
+        }
+    }
+}
+
+fn problem(description: &str) -> Response {
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    ResponseBuilder::new().description(description).content(CONTENT_TYPE, content).build()
+}
+
 fn refusal((status, description): (StatusCode, &str)) -> (String, RefOr<Response>) {
-    let problem = Content::new(Some(Ref::from_schema_name("Problem")));
-    let response = ResponseBuilder::new().description(description).content(CONTENT_TYPE, problem).build();
-    (status.as_str().to_owned(), RefOr::T(response))
+    (status.as_str().to_owned(), RefOr::T(problem(description)))
 }
 
 #[cfg(test)]

@@ -89,6 +89,15 @@ impl Server {
         Ok(Self { listeners, callers, requests_per_second, content_security_policy, bounds })
     }
 
+    /// Listens at one more place.
+    ///
+    /// # Errors
+    /// The listener cannot be made. The server listens where it did.
+    pub async fn listen_also(&mut self, place: Listen) -> Result<(), BindError> {
+        self.listeners.push(Listener::bind(place).await?);
+        Ok(())
+    }
+
     /// The TCP addresses where it listens, in the order of the options: with the port that the system chose where
     /// they said 0.
     pub fn addresses(&self) -> Vec<SocketAddr> {

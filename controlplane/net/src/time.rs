@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use photongate_wire::UnixNanos;
 
 /// The instant in RFC 3339, in UTC. What lies beyond the calendar is shown as its end.
-pub(crate) fn rfc3339(instant: UnixNanos) -> String {
+pub fn rfc3339(instant: UnixNanos) -> String {
     Timestamp::from_nanosecond(instant.0.into()).unwrap_or(Timestamp::MAX).to_string()
 }
 

@@ -9,10 +9,10 @@ use prometheus_client::metrics::MetricType;
 /// Families in the order in which they were first named. The encoder adds `_total` to the names of counters, and a
 /// full stop to what is said about each family, as a [registry](prometheus_client::registry::Registry) does.
 #[derive(Debug, Default)]
-pub(super) struct Families(Vec<Family>);
+pub struct Families(Vec<Family>);
 
 /// What tells the numbers of a family apart.
-pub(super) type Label = (&'static str, String);
+pub type Label = (&'static str, String);
 
 #[derive(Debug)]
 struct Family {
@@ -31,22 +31,22 @@ enum Number {
 
 impl Families {
     /// Adds a number that only grows.
-    pub(super) fn counter(&mut self, name: &'static str, help: &'static str, labels: &[Label], value: u64) {
+    pub fn counter(&mut self, name: &'static str, help: &'static str, labels: &[Label], value: u64) {
         self.add(name, help, MetricType::Counter, labels, Number::Counter(value));
     }
 
     /// Adds a number that comes and goes.
-    pub(super) fn gauge(&mut self, name: &'static str, help: &'static str, labels: &[Label], value: f64) {
+    pub fn gauge(&mut self, name: &'static str, help: &'static str, labels: &[Label], value: f64) {
         self.add(name, help, MetricType::Gauge, labels, Number::Gauge(value));
     }
 
     /// Adds 1 for what is so, and 0 for what is not.
-    pub(super) fn flag(&mut self, name: &'static str, help: &'static str, labels: &[Label], is_so: bool) {
+    pub fn flag(&mut self, name: &'static str, help: &'static str, labels: &[Label], is_so: bool) {
         self.gauge(name, help, labels, f64::from(u8::from(is_so)));
     }
 
     /// Adds a distribution: upper bounds, ascending, and how many lie in each bucket alone. The last bound is infinite.
-    pub(super) fn histogram(
+    pub fn histogram(
         &mut self,
         name: &'static str,
         help: &'static str,
