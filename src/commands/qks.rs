@@ -1,9 +1,11 @@
 //! `photongate qks`: the key server, until it is told to stop.
 
-use std::path::PathBuf;
+mod client;
+
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use photongate_net::Shutdown;
 use photongate_qks::config::QksConfig;
 use photongate_qks::server::Qks;
@@ -19,17 +21,25 @@ use crate::logging::{self, LogFormat, LogLevel};
 ///
 /// The line `ready` in the log says that it answers.
 #[derive(Args)]
-#[command(after_long_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_long_help = "\
 Examples:
 
     photongate qks --config qks.toml
     photongate qks --config qks.toml --log-format json
+    photongate qks client --help
 
-Exit status: 0 after it was told to stop; 2 if the configuration or the machine does not let it start.")]
+Exit status: 0 after it was told to stop; 2 if the configuration or the machine does not let it start."
+)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// The configuration
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(long, value_name = "FILE", required = true)]
+    config: Option<PathBuf>,
 
     /// How log lines look
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
@@ -40,17 +50,30 @@ pub(crate) struct Arguments {
     log_level: LogLevel,
 }
 
-/// Runs a key server until it is told to stop.
+#[derive(Subcommand)]
+enum Command {
+    Client(client::Arguments),
+}
+
+/// Runs a key server until it is told to stop, or the subcommand.
 ///
 /// # Errors
-/// It cannot start.
+/// It cannot start; or as the subcommand.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match (&arguments.command, &arguments.config) {
+        (Some(Command::Client(client)), _) => client::run(client),
+        (None, Some(config)) => serve(arguments, config),
+        (None, None) => Err(Failure::bad_input("photongate: there is no configuration")),
+    }
+}
+
+fn serve(arguments: &Arguments, config: &Path) -> Result<(), Failure> {
     logging::start(arguments.log_format, arguments.log_level);
     // Key bytes must not reach a core dump, nor a debugger of the same user. From before the first secret is read.
     if let Err(error) = nix::sys::prctl::set_dumpable(false) {
         tracing::warn!("a crash could leave keys in a core dump: {error}");
     }
-    let loaded = QksConfig::load(&arguments.config).map_err(Failure::bad_input)?;
+    let loaded = QksConfig::load(config).map_err(Failure::bad_input)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

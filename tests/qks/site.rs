@@ -206,6 +206,11 @@ impl Site {
         self.folder.path().join(format!("qks-{server}"))
     }
 
+    /// A certificate or key of the site's authority.
+    pub(crate) fn pki(&self, file: &str) -> PathBuf {
+        self.folder.path().join("pki").join(file)
+    }
+
     fn key_folder(&self, server: &str, one: &str, other: &str) -> PathBuf {
         self.path(server).join(format!("keys-{one}{other}"))
     }

@@ -22,6 +22,30 @@ pub struct SaeClient {
     patience: Duration,
 }
 
+/// What a key server is asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Question<'q> {
+    /// "Get status", clause 5.2.
+    Status {
+        /// Whom keys would be shared with.
+        slave: &'q SaeId,
+    },
+    /// "Get key", clause 5.3.
+    EncKeys {
+        /// Whom the keys are shared with.
+        slave: &'q SaeId,
+        /// How many, and which.
+        request: &'q KeyRequest,
+    },
+    /// "Get key with key IDs", clause 5.4.
+    DecKeys {
+        /// Who asked for the keys.
+        master: &'q SaeId,
+        /// What they are called.
+        ids: &'q [Uuid],
+    },
+}
+
 /// Why a key server gives nothing.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ClientError {
@@ -69,7 +93,7 @@ impl SaeClient {
     /// # Errors
     /// [`ClientError`].
     pub async fn status(&self, slave: &SaeId) -> Result<Status, ClientError> {
-        parsed(&self.send(self.http.get(self.url(slave, "status")?)).await?)
+        read(&self.ask(Question::Status { slave }).await?)
     }
 
     /// "Get key", clause 5.3.
@@ -77,7 +101,7 @@ impl SaeClient {
     /// # Errors
     /// [`ClientError`].
     pub async fn enc_keys(&self, slave: &SaeId, request: &KeyRequest) -> Result<KeyContainer, ClientError> {
-        self.post(self.url(slave, "enc_keys")?, request).await
+        read(&self.ask(Question::EncKeys { slave, request }).await?)
     }
 
     /// "Get key with key IDs", clause 5.4.
@@ -85,14 +109,28 @@ impl SaeClient {
     /// # Errors
     /// [`ClientError`].
     pub async fn dec_keys(&self, master: &SaeId, ids: &[Uuid]) -> Result<KeyContainer, ClientError> {
-        let ids = ids.iter().map(|id| KeyId::Object { key_id: *id }).collect();
-        self.post(self.url(master, "dec_keys")?, &KeyIds { key_IDs: ids, key_IDs_extension: None }).await
+        read(&self.ask(Question::DecKeys { master, ids }).await?)
     }
 
-    async fn post<T: DeserializeOwned>(&self, url: Url, body: &impl Serialize) -> Result<T, ClientError> {
+    /// The answer as it came. [`read`] makes a value of it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn ask(&self, question: Question<'_>) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+        match question {
+            Question::Status { slave } => self.send(self.http.get(self.url(slave, "status")?)).await,
+            Question::EncKeys { slave, request } => self.post(self.url(slave, "enc_keys")?, request).await,
+            Question::DecKeys { master, ids } => {
+                let ids = ids.iter().map(|id| KeyId::Object { key_id: *id }).collect();
+                let ids = KeyIds { key_IDs: ids, key_IDs_extension: None };
+                self.post(self.url(master, "dec_keys")?, &ids).await
+            }
+        }
+    }
+
+    async fn post(&self, url: Url, body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Unreadable(error.to_string()))?;
-        let request = self.http.post(url).header("content-type", "application/json").body(body);
-        parsed(&self.send(request).await?)
+        self.send(self.http.post(url).header("content-type", "application/json").body(body)).await
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Zeroizing<Vec<u8>>, ClientError> {
@@ -122,7 +160,11 @@ impl SaeClient {
     }
 }
 
-fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
+/// What the standard wants in an answer to a question.
+///
+/// # Errors
+/// It is something else.
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
     // What the parser says names places, not contents, but for words that are no fields of ours.
     serde_json::from_slice(body)
         .map_err(|error| ClientError::Unreadable(format!("line {} column {}", error.line(), error.column())))
