@@ -3,11 +3,12 @@
 mod sources;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use photongate_net::config::{self, FromValue, Loaded, Problems, Reported, Section, Value};
+use photongate_net::http::{ManagementConfig, ManagementDefaults};
 use photongate_wire::Nanos;
 use url::Url;
 
@@ -33,6 +34,8 @@ pub struct QksConfig {
     pub sae: SaeConfig,
     /// The interface to other key servers.
     pub peers: PeersConfig,
+    /// Administration, while it is enabled.
+    pub admin: Option<ManagementConfig>,
     /// What keys are like.
     pub keys: KeyOptions,
     /// What guards secrets at rest.
@@ -147,6 +150,11 @@ fn read(root: &mut Section<'_>) -> Result<QksConfig, Reported> {
         let ca = peers.required_with("ca", "\"ca.pem\"", Value::path);
         Ok(PeersConfig { listen: listen?, ca: ca? })
     });
+    let admin = root.section("admin", |admin| {
+        let socket = state.as_ref().map_err(|reported| *reported)?.0.join("admin.sock");
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8480));
+        ManagementConfig::read(admin, ManagementDefaults { section: "admin", socket, listen })
+    });
     let keys = root.section("keys", keys);
     let secrets = root.section("secrets", SecretsConfig::read);
     let saes = root.sections("saes", |sae| {
@@ -171,6 +179,7 @@ fn read(root: &mut Section<'_>) -> Result<QksConfig, Reported> {
         tls: tls?,
         sae: sae?,
         peers: peers?,
+        admin: admin?,
         keys: keys?,
         secrets: secrets?,
         saes: saes?,

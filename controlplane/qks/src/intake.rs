@@ -13,6 +13,7 @@ use crate::clock::now;
 use crate::ids::{LinkId, QksId};
 use crate::links::{Block, Channel, LinkEnd, LinkSource, Phase, SourceState};
 use crate::materials::{self, MaterialError, Materials};
+use crate::measures::Counter;
 use crate::peer::{Neighbour, PeerChannel};
 use crate::stock::{BlockName, BlockState};
 use crate::store::{NewBlock, Store};
@@ -30,6 +31,8 @@ pub struct Link {
     pub capacity_bytes: u64,
     /// How long material is good for.
     pub lifetime: Nanos,
+    /// Counts the bytes that came over it and are kept.
+    pub taken: Counter,
 }
 
 /// Runs the sources of a link, and takes in what they produce. Returns how each of them is.
@@ -125,7 +128,9 @@ async fn keep(
     let added = store.add_blocks(new).await?;
     let mut stock = link.neighbour.stock();
     for name in added {
-        stock.add(name, states[&name]);
+        let state = states[&name];
+        stock.add(name, state);
+        link.taken.add(state.length.into());
     }
     drop(stock);
     for block in waiting.drain(..) {

@@ -16,6 +16,7 @@ use crate::directory::{Directory, Place};
 use crate::ids::{QksId, SaeId};
 use crate::key_id::AssignmentId;
 use crate::materials::{MaterialError, Materials};
+use crate::measures::Counter;
 use crate::peer::{
     ATTEMPTS, LinkState, Neighbour, Neighbours, PeerError, Purpose, Relay, RelayError, Reservation, TakeFailure,
 };
@@ -47,6 +48,8 @@ pub struct KeyService {
     pub relay: Relay,
     /// Which ways there are.
     pub link_state: LinkState,
+    /// How many keys applications have got.
+    pub delivered: Counter,
 }
 
 /// How keys are given out.
@@ -359,6 +362,7 @@ impl KeyService {
 
     async fn container(&self, rows: &KeyRows) -> Result<KeyContainer, ApiError> {
         let keys = self.materials.keys(rows).await?;
+        self.delivered.add(keys.len() as u64);
         let named = rows.keys.iter().zip(keys).map(|((place, index), key)| NamedKey {
             key_ID: rows.rows[*place].id.key(*index),
             key: Zeroizing::new(BASE64_STANDARD.encode(&*key)),

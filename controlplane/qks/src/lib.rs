@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod client;
 mod clock;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod key_id;
 pub mod keys;
 pub mod links;
 pub mod materials;
+pub mod measures;
 pub mod peer;
 pub mod relay;
 pub mod routing;

@@ -7,7 +7,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use photongate_net::http::{BindError, Bounds, MachineOptions, MachineServer};
+use photongate_net::http::{
+    Audit, AuditError, BindError, Bounds, MachineOptions, MachineServer, Management, ManagementError,
+};
 use photongate_net::tls::{
     ClientCertificates, ClientTls, ClientTlsFiles, Identity, ServerTls, SubjectPattern, TlsError, TlsFiles,
 };
@@ -15,16 +17,17 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::admin::{Admin, History, LinkParts, Parts};
 use crate::clock::now;
 use crate::config::{LinkConfig, NeighbourConfig, QksConfig, SourceConfig};
 use crate::directory::{Directory, Sae};
-use crate::ids::LinkId;
 use crate::intake::{self, Link};
 use crate::keys::KeyService;
 use crate::links::hybrid::Hybrid;
 use crate::links::mlkem::MlKem;
-use crate::links::{Credentials, LinkSource, SourceState};
+use crate::links::{Credentials, LinkSource};
 use crate::materials::Materials;
+use crate::measures::{Counter, Requests};
 use crate::peer::{
     self, LinkState, LinkStateOptions, Neighbour, Neighbours, PeerClient, PeerError, PeerRoutes, Relay, keep_up,
 };
@@ -40,7 +43,8 @@ pub struct Qks {
     sae_routes: SaeRoutes,
     peers: MachineServer,
     peer_routes: PeerRoutes,
-    links: Vec<(LinkId, Vec<watch::Receiver<SourceState>>)>,
+    admin: Admin,
+    management: Option<Management>,
     tasks: JoinSet<()>,
 }
 
@@ -70,6 +74,12 @@ pub enum StartError {
     /// An address.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// Administration.
+    #[error("[admin]: {0}")]
+    Management(#[from] ManagementError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// A neighbour's URL or TLS side.
     #[error("neighbour {0}: {1}")]
     Neighbour(String, PeerError),
@@ -121,15 +131,20 @@ impl Qks {
         for configured in &config.links {
             let Some(neighbour) = neighbours.get(&configured.neighbour) else { continue };
             let LinkConfig { name, capacity_bytes, lifetime, .. } = configured;
+            let taken = Counter::default();
             let link = Link {
                 id: name.clone(),
                 local: config.id.clone(),
                 neighbour,
                 capacity_bytes: *capacity_bytes,
                 lifetime: *lifetime,
+                taken: taken.clone(),
             };
-            let sources = configured.sources.iter().map(|source| self::source(source, &config)).collect();
-            links.push((name.clone(), intake::start(&mut tasks, &link, sources, &store, &materials)));
+            let sources: Vec<_> = configured.sources.iter().map(|source| self::source(source, &config)).collect();
+            let kinds: Vec<_> = sources.iter().map(|source| source.kind()).collect();
+            let states = intake::start(&mut tasks, &link, sources, &store, &materials);
+            let sources = kinds.into_iter().zip(states).collect();
+            links.push(LinkParts { id: name.clone(), neighbour: configured.neighbour.clone(), taken, sources });
         }
         tasks.spawn(sweep(store.clone()));
         let identity = Identity::load(&config.tls.certificate, &config.tls.key)?;
@@ -162,15 +177,37 @@ impl Qks {
             materials,
             relay: relay.clone(),
             link_state: link_state.clone(),
+            delivered: Counter::default(),
+        };
+        let keys = Arc::new(keys);
+        let requests = Arc::new(Requests::default());
+        let admin = Admin::new(Parts {
+            local: config.id.clone(),
+            started_at: now(),
+            directory: Arc::clone(&directory),
+            neighbours: Arc::clone(&neighbours),
+            links,
+            keys: Arc::clone(&keys),
+            requests: Arc::clone(&requests),
+            link_state: link_state.clone(),
+            store: store.clone(),
+            history: History::default(),
+            audit: Audit::open(&config.state.join("audit.log"))?,
+        });
+        tasks.spawn(admin.clone().sample());
+        let management = match &config.admin {
+            Some(management) => Some(management.bind(&config.state).await?),
+            None => None,
         };
         let accept_plain_key_ids = config.sae.accept_plain_key_ids;
         let (limits, key_lifetime) = (config.keys.limits, config.keys.key_lifetime);
         Ok(Self {
             saes,
-            sae_routes: SaeRoutes { keys: Arc::new(keys), accept_plain_key_ids },
+            sae_routes: SaeRoutes { keys, accept_plain_key_ids, requests },
             peers,
             peer_routes: PeerRoutes { neighbours, directory, relay, link_state, store, limits, key_lifetime },
-            links,
+            admin,
+            management,
             tasks,
         })
     }
@@ -185,9 +222,9 @@ impl Qks {
         self.peers.addresses()
     }
 
-    /// How the sources of each link are.
-    pub fn links(&self) -> &[(LinkId, Vec<watch::Receiver<SourceState>>)] {
-        &self.links
+    /// Where administrators find it over TCP.
+    pub fn admin_addresses(&self) -> Vec<SocketAddr> {
+        self.management.as_ref().map(|management| management.server.addresses()).unwrap_or_default()
     }
 
     /// Answers until `shutdown` is over; then finishes what is under way.
@@ -202,11 +239,17 @@ impl Qks {
         };
         let saes = self.saes.run(sae::router(self.sae_routes), stopped());
         let peers = self.peers.run(peer::router(self.peer_routes), stopped());
+        let admin = self.management.map(|management| management.server.run(self.admin.router(), stopped()));
+        let admin = async {
+            if let Some(admin) = admin {
+                admin.await;
+            }
+        };
         let until = async {
             shutdown.await;
             stop.send_replace(true);
         };
-        tokio::join!(saes, peers, until);
+        tokio::join!(saes, peers, admin, until);
         drop(self.tasks);
     }
 }

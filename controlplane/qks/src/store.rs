@@ -13,6 +13,8 @@ mod writer;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 
 use photongate_wire::UnixNanos;
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +26,7 @@ pub use self::rows::{Answer, Assignment, KeyRows, Material, NewBlock, RowOfKeys,
 use self::backend::Backend;
 use self::writer::Command;
 use crate::key_id::AssignmentId;
+use crate::measures::Latency;
 use crate::secrets::{Sealing, SecretsError, WrappedKeys};
 use crate::stock::{BlockName, Mark};
 
@@ -32,6 +35,7 @@ use crate::stock::{BlockName, Mark};
 pub struct Store {
     commands: mpsc::Sender<Command>,
     reader: Backend,
+    latency: Arc<Latency>,
 }
 
 /// Which database.
@@ -67,7 +71,7 @@ impl Store {
         schema::migrate(&reader).await?;
         let (commands, waiting) = mpsc::channel(LONGEST_QUEUE);
         tokio::spawn(writer::run(reader.clone(), waiting));
-        Ok(Self { commands, reader })
+        Ok(Self { commands, reader, latency: Arc::default() })
     }
 
     /// Keeps new blocks, those of a stream in their order. Returns which ones are new: one that is there, or was, is passed over.
@@ -227,13 +231,21 @@ impl Store {
         self.reader.count(name).await
     }
 
+    /// How long changes took until they were on disk.
+    pub fn latency(&self) -> &Latency {
+        &self.latency
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, StoreError> {
         let (done, answer) = oneshot::channel();
+        let begun = Instant::now();
         self.commands.try_send(command(done)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::Database("it was closed".to_owned()),
         })?;
-        answer.await.map_err(|_| StoreError::Database("it was closed".to_owned()))
+        let answer = answer.await.map_err(|_| StoreError::Database("it was closed".to_owned()))?;
+        self.latency.note(begun.elapsed());
+        Ok(answer)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequestParts, Path, RawQuery, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::request::Parts;
@@ -19,6 +20,7 @@ use super::model::KeyId;
 use super::{ApiError, Extensions, KeyContainer, KeyIds, KeyRequest, Status};
 use crate::ids::SaeId;
 use crate::keys::KeyService;
+use crate::measures::Requests;
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub struct SaeRoutes {
     pub keys: Arc<KeyService>,
     /// Whether `key_IDs` may be an array of texts, which is not the standard's form.
     pub accept_plain_key_ids: bool,
+    /// Where requests are counted.
+    pub requests: Arc<Requests>,
 }
 
 /// The routes of the standard. Requests must carry the [`CertificateInfo`] of the caller.
@@ -35,7 +39,15 @@ pub fn router(routes: SaeRoutes) -> Router {
         .route("/api/v1/keys/{sae}/status", get(status))
         .route("/api/v1/keys/{sae}/enc_keys", get(enc_keys).post(enc_keys))
         .route("/api/v1/keys/{sae}/dec_keys", get(dec_keys).post(dec_keys))
+        .route_layer(from_fn_with_state(Arc::clone(&routes.requests), count))
         .with_state(routes)
+}
+
+async fn count(State(requests): State<Arc<Requests>>, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let answer = next.run(request).await;
+    requests.count(path.rsplit('/').next().unwrap_or_default(), answer.status());
+    answer
 }
 
 /// How a body that breaks the bounds is refused: the standard knows only 400.

@@ -1,0 +1,117 @@
+//! Administration over HTTP: how the key server is, and which applications it serves.
+//!
+//! Handlers are short: they take checked values, ask, and give back a [`model`] type. Who may call is the business of
+//! the server in front of them ([`photongate_net::http`]).
+
+#![allow(unused_qualifications, reason = "the macros that describe routes repeat their types in other scopes")]
+
+mod docs;
+mod health;
+mod history;
+mod metrics;
+pub mod model;
+mod openapi;
+mod saes;
+mod views;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use http::StatusCode;
+use photongate_net::http::{Audit, Problem};
+use photongate_wire::UnixNanos;
+use tokio::sync::watch;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::directory::Directory;
+use crate::ids::{LinkId, QksId};
+use crate::keys::KeyService;
+use crate::links::SourceState;
+use crate::measures::{Counter, Requests};
+use crate::peer::{LinkState, Neighbours};
+use crate::store::Store;
+
+pub use self::history::History;
+
+/// What the handlers work with. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Admin(Arc<Parts>);
+
+/// What administration looks at, and what it may change.
+#[derive(Debug)]
+pub struct Parts {
+    /// This server.
+    pub local: QksId,
+    /// When it started.
+    pub started_at: UnixNanos,
+    /// Which applications it serves.
+    pub directory: Arc<Directory>,
+    /// The servers it shares links with.
+    pub neighbours: Arc<Neighbours>,
+    /// Its links.
+    pub links: Vec<LinkParts>,
+    /// Who hands out keys.
+    pub keys: Arc<KeyService>,
+    /// What applications asked.
+    pub requests: Arc<Requests>,
+    /// The ways to other servers.
+    pub link_state: LinkState,
+    /// What is kept.
+    pub store: Store,
+    /// What was, a while back.
+    pub history: History,
+    /// Where changes are written down.
+    pub audit: Audit,
+}
+
+/// A link, as administration sees it.
+#[derive(Clone, Debug)]
+pub struct LinkParts {
+    /// Its name.
+    pub id: LinkId,
+    /// Where it leads.
+    pub neighbour: QksId,
+    /// Counts the bytes that came over it and are kept.
+    pub taken: Counter,
+    /// Its sources: their kinds, and how they are.
+    pub sources: Vec<(&'static str, watch::Receiver<SourceState>)>,
+}
+
+impl Admin {
+    /// The administration of a server.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// All routes, those for people included.
+    pub fn router(self) -> Router {
+        let not_found = || async { Problem::of_status(StatusCode::NOT_FOUND) };
+        let not_allowed = || async { Problem::of_status(StatusCode::METHOD_NOT_ALLOWED) };
+        Router::from(routes())
+            .fallback(not_found)
+            .method_not_allowed_fallback(not_allowed)
+            // The server has bounds of its own.
+            .layer(DefaultBodyLimit::disable())
+            .with_state(self)
+    }
+}
+
+/// Every route of the interface, with its description.
+fn routes() -> OpenApiRouter<Admin> {
+    openapi::router()
+        .routes(routes!(openapi::document))
+        .routes(routes!(docs::docs))
+        .routes(routes!(docs::docs_style))
+        .routes(routes!(health::healthz))
+        .routes(routes!(health::readyz))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(views::status))
+        .routes(routes!(saes::list))
+        .routes(routes!(saes::show, saes::register, saes::unregister))
+        .routes(routes!(views::neighbours))
+        .routes(routes!(views::links))
+        .routes(routes!(views::routes))
+        .routes(routes!(history::history))
+}

@@ -1,0 +1,166 @@
+//! What travels over HTTP, as JSON. Times are RFC 3339 in UTC; numbers bear their unit in their names; key bytes
+//! never occur.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::ids::{LinkId, QksId, SaeId};
+use crate::links::SourceState;
+
+/// The key server at a glance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// Its name: the KME ID.
+    pub id: QksId,
+    /// Version of the program.
+    pub version: String,
+    /// When it started.
+    #[schema(format = DateTime)]
+    pub started_at: String,
+    /// Whether it can do its work.
+    pub ready: bool,
+    /// Why it is not ready, a sentence each.
+    pub not_ready_because: Vec<String>,
+    /// Applications that are registered here.
+    pub saes: usize,
+    /// Key servers at the other ends of its links.
+    pub neighbours: usize,
+    /// Those of them that answer.
+    pub neighbours_up: usize,
+    /// Sources of links that produce keys.
+    pub sources_producing: usize,
+    /// Sources whose keys somebody may be listening to.
+    pub sources_in_alarm: usize,
+    /// Keys that applications have got since the start.
+    pub keys_delivered: u64,
+}
+
+/// Whether the key server is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Readiness {
+    /// Whether it can do its work.
+    pub ready: bool,
+    /// Why not, a sentence each. Only for callers that may read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
+}
+
+/// What is registered about an application.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SaeRegistration {
+    /// SHA-256 fingerprints or serial numbers of its certificates, for servers that tell applications by these.
+    #[serde(default)]
+    #[schema(max_items = 16)]
+    pub certificates: Vec<String>,
+}
+
+/// A key server at the other end of a link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Neighbour {
+    /// Its name.
+    pub id: QksId,
+    /// Whether it answers.
+    pub up: bool,
+    /// Why it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down_because: Option<String>,
+    /// Key material shared with it.
+    pub stock: Stock,
+}
+
+/// Key material that is shared with a neighbour and not given out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Stock {
+    /// What can be given out here now.
+    pub ready_bytes: u64,
+    /// What could be given out here, once the neighbour has confirmed it.
+    pub unconfirmed_bytes: u64,
+    /// What the neighbour gives out.
+    pub neighbours_bytes: u64,
+}
+
+/// A link to a neighbour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Link {
+    /// Its name.
+    pub id: LinkId,
+    /// Where it leads.
+    pub neighbour: QksId,
+    /// Key material that has come over it since the start.
+    pub taken_in_bytes: u64,
+    /// Where its keys come from, in the order of the configuration.
+    pub sources: Vec<Source>,
+}
+
+/// A source of key material.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Source {
+    /// Its kind, as the configuration has it.
+    #[schema(example = "bb84")]
+    pub kind: String,
+    /// How it is.
+    #[serde(flatten)]
+    pub state: SourceState,
+}
+
+/// A way to another key server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Route {
+    /// Where it leads.
+    pub to: QksId,
+    /// The key servers on it, from this one on.
+    pub path: Vec<QksId>,
+    /// The sum of the costs of its links.
+    pub cost: u32,
+    /// Free key bits of the link that has fewest.
+    pub free_bits: u64,
+    /// The applications at its end.
+    pub saes: Vec<SaeId>,
+}
+
+/// What was, sample by sample, the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HistoryPage {
+    /// Seconds from one sample to the next.
+    pub period_s: u64,
+    /// The samples.
+    pub samples: Vec<HistorySample>,
+}
+
+/// What was at one instant.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct HistorySample {
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// Each link.
+    pub links: Vec<LinkSample>,
+    /// Each neighbour.
+    pub neighbours: Vec<NeighbourSample>,
+    /// Keys that applications got since the sample before.
+    pub keys_delivered: u64,
+}
+
+/// A link at one instant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LinkSample {
+    /// Its name.
+    pub id: LinkId,
+    /// Key material that came over it since the sample before, in bits per second.
+    pub key_bits_per_second: f64,
+    /// The largest error ratio of its sources, of those that measure one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qber: Option<f64>,
+}
+
+/// A neighbour at one instant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NeighbourSample {
+    /// Its name.
+    pub id: QksId,
+    /// Whether it answered.
+    pub up: bool,
+    /// Key material shared with it.
+    pub stock: Stock,
+}
