@@ -1,7 +1,7 @@
 //! How much of a corrected key an eavesdropper may know, and so how long a key can be that she knows nothing of.
 //!
-//! Tomamichel, Lim, Gisin, Renner: "Tight finite-key analysis for quantum cryptography", Nature Communications 3, 634 (2012),
-//! equations (2) and (3). The sample there is of the other basis; why a sample of both serves a key of both is argued in
+//! Tomamichel, Lim, Gisin, Renner: "Tight finite-key analysis for quantum cryptography", Nature Communications 3, 634 (2012).
+//! The sample there is of the other basis; why a sample of both serves a key of both is argued in
 //! `docs/protocol/bb84.md`, "How long the key is".
 
 /// What is known of a block when its errors are corrected.

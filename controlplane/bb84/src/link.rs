@@ -10,7 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::control::Control;
-use crate::session::{self, Greeted, KeyBlock, Memory, Parameters, Secret, SessionError};
+use crate::parameters::Parameters;
+use crate::session::{self, Greeted, KeyBlock, Memory, Secret, SessionError};
 use crate::status::{Phase, Status};
 use pairing::Pairing;
 
@@ -72,7 +73,7 @@ impl Link {
             tokio::select! {
                 (classical, quantum) = pairing.next(), if greetings.len() < MOST_GREETINGS => {
                     let (lead, secret, control) = (self.lead, self.secret.clone(), self.control.clone());
-                    let patience = self.patience;
+                    let patience = self.patience.min(GREETING_PATIENCE);
                     greetings.spawn(async move {
                         session::greet(classical, quantum, lead, &secret, control, patience).await
                     });

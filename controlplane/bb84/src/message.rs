@@ -3,8 +3,8 @@
 use crate::authentication::{TAG_LEN, Tag};
 use crate::bits::Bits;
 use crate::cascade::Question;
+use crate::parameters::Parameters;
 use crate::random::Seed;
-use crate::session::Parameters;
 
 /// One message. They come in a fixed order; which end sends which is told in each.
 pub enum Message {

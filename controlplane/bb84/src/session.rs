@@ -3,99 +3,30 @@
 //! The *lead* (Alice) prepares pulses and decides; the *follower* (Bob) simulates what happens to them on their way and measures.
 //! Which end opened the connections does not matter here.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
-use crate::authentication::{Authenticator, KeyUsedUp};
-use crate::cascade::CascadeError;
+use crate::authentication::Authenticator;
 use crate::control::Control;
-use crate::message::{BlockId, Malformed, Message, Reader};
+use crate::message::{BlockId, Malformed, Message};
 use crate::monitor::{Judgement, Monitor};
+use crate::parameters::Parameters;
 use crate::random::{Random, Seed};
 use crate::status::{Meter, Phase, Statistics, Status};
-use wires::{Frames, LONGEST_CLASSICAL, LONGEST_QUANTUM, Wires};
+use wires::{Frames, LONGEST_CLASSICAL, LONGEST_GREETING, LONGEST_QUANTUM, Wires};
 
+mod error;
 mod follower;
 mod lead;
 pub(crate) mod wires;
 
-/// What both ends do alike. The lead's are in force at both.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Parameters {
-    /// Sifted bits of a block, 4,096 to 1,048,576. Larger blocks yield more: less is lost to what a sample cannot tell.
-    pub block_bits: u32,
-    /// Part of a block that is given away to estimate its errors, 0.01 to 0.5.
-    pub sample: f64,
-    /// Ratio of wrong bits above which there is an alarm, 0.001 to 0.25.
-    pub qber_threshold: f64,
-    /// Sifted bits of a probe, 256 to 1,048,576.
-    pub probe_bits: u32,
-    /// Good probes in a row that end an alarm, 1 to 1000.
-    pub probes: u32,
-    /// Milliseconds to wait before each probe, 0 to 3,600,000.
-    pub probe_pause_ms: u32,
-    /// Probability with which a key may be known or wrong after all, 10^-15 to 10^-3.
-    pub security: f64,
-}
-
-impl Default for Parameters {
-    fn default() -> Self {
-        Self {
-            block_bits: 1 << 18,
-            sample: 0.125,
-            qber_threshold: 0.08,
-            probe_bits: 1 << 13,
-            probes: 3,
-            probe_pause_ms: 5000,
-            security: 1e-9,
-        }
-    }
-}
-
-impl Parameters {
-    /// Whether all values are within their bounds.
-    pub fn are_sound(&self) -> bool {
-        (1 << 12..=1 << 20).contains(&self.block_bits)
-            && (0.01..=0.5).contains(&self.sample)
-            && (0.001..=0.25).contains(&self.qber_threshold)
-            && (256..=1 << 20).contains(&self.probe_bits)
-            && (1..=1000).contains(&self.probes)
-            && self.probe_pause_ms <= 3_600_000
-            && (1e-15..=1e-3).contains(&self.security)
-    }
-
-    /// How many bits of a block are the sample.
-    fn sample_bits(&self) -> usize {
-        (f64::from(self.block_bits) * self.sample) as usize
-    }
-
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        [self.block_bits, self.probe_bits, self.probes, self.probe_pause_ms]
-            .iter()
-            .for_each(|number| out.extend(number.to_be_bytes()));
-        [self.sample, self.qber_threshold, self.security].iter().for_each(|number| out.extend(number.to_be_bytes()));
-    }
-
-    pub(crate) fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let mut numbers = [0; 4];
-        for number in &mut numbers {
-            *number = u32::from_be_bytes(reader.array()?);
-        }
-        let [block_bits, probe_bits, probes, probe_pause_ms] = numbers;
-        let (sample, qber_threshold, security) = (reader.float()?, reader.float()?, reader.float()?);
-        let parameters = Self { block_bits, sample, qber_threshold, probe_bits, probes, probe_pause_ms, security };
-        if parameters.are_sound() { Ok(parameters) } else { Err(Malformed) }
-    }
-}
+pub use error::SessionError;
 
 /// What the two ends share before they begin: what shows each that the other is who it should be.
 #[derive(Clone)]
@@ -237,7 +168,7 @@ impl Reporter {
 /// Two connections that have shown to have the secret at their other end.
 pub(crate) struct Greeted<S>(Wires<S>);
 
-/// Exchanges random numbers over fresh connections, and proofs of the secret.
+/// Exchanges random numbers over fresh connections, and proofs of the secret. All of it has to be done within `patience`.
 pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     classical: S,
     quantum: S,
@@ -246,31 +177,37 @@ pub(crate) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     control: Control,
     patience: Duration,
 ) -> Result<Greeted<S>, SessionError> {
-    let mut classical = Frames::new(classical, LONGEST_CLASSICAL);
-    let mut own = [0; 32];
-    getrandom::fill(&mut own)?;
-    classical.send(&[HELLO, &[u8::from(lead)], &own], patience).await?;
-    let hello =
-        tokio::time::timeout(patience, classical.next()).await.map_err(|_| SessionError::Silent(patience))??;
-    let [role, other @ ..] = hello.strip_prefix(HELLO).ok_or(SessionError::OtherProtocol)? else {
-        return Err(Malformed.into());
+    let greeting = async {
+        let mut classical = Frames::new(classical, LONGEST_GREETING);
+        let mut own = [0; 32];
+        getrandom::fill(&mut own)?;
+        classical.send(&[HELLO, &[u8::from(lead)], &own], patience).await?;
+        let hello = classical.next().await?;
+        let [role, other @ ..] = hello.strip_prefix(HELLO).ok_or(SessionError::OtherProtocol)? else {
+            return Err(Malformed.into());
+        };
+        let other: [u8; 32] = other.try_into().map_err(|_| Malformed)?;
+        if *role == u8::from(lead) {
+            return Err(SessionError::SameRole { lead });
+        }
+        let seed = if lead { secret.session_seed(&own, &other) } else { secret.session_seed(&other, &own) };
+        let mut keys = Random::from_seed(&seed);
+        let from_lead = Authenticator::new(&mut keys);
+        let from_follower = Authenticator::new(&mut keys);
+        let (outgoing, incoming) = if lead { (from_lead, from_follower) } else { (from_follower, from_lead) };
+        let quantum = Frames::new(quantum, LONGEST_QUANTUM);
+        let mut wires = Wires { classical, quantum, patience, outgoing, incoming, control };
+        wires.send(&Message::Proof).await?;
+        match wires.receive().await? {
+            Message::Proof => {
+                // Only who has the secret may have room taken for long frames.
+                wires.classical.allow(LONGEST_CLASSICAL);
+                Ok(Greeted(wires))
+            }
+            other => Err(SessionError::unexpected("proof", &other)),
+        }
     };
-    let other: [u8; 32] = other.try_into().map_err(|_| Malformed)?;
-    if *role == u8::from(lead) {
-        return Err(SessionError::SameRole { lead });
-    }
-    let seed = if lead { secret.session_seed(&own, &other) } else { secret.session_seed(&other, &own) };
-    let mut keys = Random::from_seed(&seed);
-    let from_lead = Authenticator::new(&mut keys);
-    let from_follower = Authenticator::new(&mut keys);
-    let (outgoing, incoming) = if lead { (from_lead, from_follower) } else { (from_follower, from_lead) };
-    let quantum = Frames::new(quantum, LONGEST_QUANTUM);
-    let mut wires = Wires { classical, quantum, patience, outgoing, incoming, control };
-    wires.send(&Message::Proof).await?;
-    match wires.receive().await? {
-        Message::Proof => Ok(Greeted(wires)),
-        other => Err(SessionError::unexpected("proof", &other)),
-    }
+    timeout(patience, greeting).await.map_err(|_| SessionError::Silent(patience))?
 }
 
 /// Makes blocks until something goes wrong, or nobody wants blocks any more.
@@ -339,83 +276,6 @@ fn new_stream(random: &mut Random) -> [u8; 16] {
     let mut stream = [0; 16];
     random.fill(&mut stream);
     stream
-}
-
-/// Why a session has ended. All but the last are worth another try.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// The connection failed.
-    #[error("the connection failed: {0}")]
-    Connection(#[source] io::Error),
-    /// The other end has closed a connection, or somebody in between has.
-    #[error("the connection was closed")]
-    Closed,
-    /// Nothing comes.
-    #[error("nothing was heard from the other end for {} s", .0.as_secs_f64())]
-    Silent(Duration),
-    /// A frame is longer than any can be.
-    #[error("a frame of {length} bytes was announced; {longest} are allowed")]
-    TooLong {
-        /// Its length in bytes.
-        length: usize,
-        /// The most bytes there may be.
-        longest: usize,
-    },
-    /// It is not the message that was due.
-    #[error("message {expected} was due and {found} came: messages were repeated, left out, or put out of order")]
-    OutOfOrder {
-        /// The number that was due.
-        expected: u64,
-        /// The number that came.
-        found: u64,
-    },
-    /// Its tag is wrong.
-    #[error("message {number} is not authentic: it was changed on its way, or the two ends have different secrets")]
-    NotAuthentic {
-        /// The message's number.
-        number: u64,
-    },
-    /// A message cannot be read.
-    #[error(transparent)]
-    Malformed(#[from] Malformed),
-    /// The other end says something else than is its turn.
-    #[error("{due} was due, and the other end sent {found}")]
-    Unexpected {
-        /// What was due.
-        due: &'static str,
-        /// What came.
-        found: &'static str,
-    },
-    /// The other end says something that contradicts what was said before.
-    #[error("the other end contradicts itself: {0}")]
-    Contradiction(&'static str),
-    /// Something else is at the other end.
-    #[error("the other end does not speak this protocol")]
-    OtherProtocol,
-    /// Both ends have the same part.
-    #[error("both ends {}", if *lead { "lead" } else { "follow" })]
-    SameRole {
-        /// Which.
-        lead: bool,
-    },
-    /// There were too many messages and too few keys.
-    #[error(transparent)]
-    KeyUsedUp(#[from] KeyUsedUp),
-    /// Errors cannot be corrected.
-    #[error(transparent)]
-    Cascade(#[from] CascadeError),
-    /// The operating system has no randomness.
-    #[error("the operating system gives no randomness: {0}")]
-    NoRandomness(#[from] getrandom::Error),
-    /// Nobody wants blocks any more.
-    #[error("no more keys are wanted")]
-    NotWanted,
-}
-
-impl SessionError {
-    fn unexpected(due: &'static str, found: &Message) -> Self {
-        Self::Unexpected { due, found: found.name() }
-    }
 }
 
 /// The first bytes of a session.

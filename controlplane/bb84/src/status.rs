@@ -44,12 +44,15 @@ impl fmt::Display for Phase {
             Self::Connecting(Some(reason)) => write!(f, "waiting for the other end: {reason}"),
             Self::Producing => f.write_str("producing"),
             Self::Full => f.write_str("the stock is full"),
-            Self::Alarm { qber, threshold, probes_due } => write!(
-                f,
-                "{:.1} % of the bits are wrong, more than {:.1} %: somebody may be listening; {probes_due} good probes are due",
-                qber * 100.0,
-                threshold * 100.0
-            ),
+            Self::Alarm { qber, threshold, probes_due } => {
+                let (wrong, allowed) = (qber * 100.0, threshold * 100.0);
+                if qber > threshold {
+                    write!(f, "{wrong:.1} % of the bits are wrong, more than {allowed:.1} %: somebody may be listening")
+                } else {
+                    let left = if *probes_due == 1 { "one more has" } else { "more have" };
+                    write!(f, "the last probe was good ({wrong:.1} % wrong, {allowed:.1} % allowed); {left} to be")
+                }
+            }
         }
     }
 }
@@ -114,3 +117,30 @@ impl Meter {
 }
 
 const BLOCKS_OF_A_RATE: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alarm_says_what_was_measured_and_what_is_awaited() {
+        let alarm = |qber, probes_due| Phase::Alarm { qber, threshold: 0.08, probes_due }.to_string();
+        assert_eq!(alarm(0.251, 3), "25.1 % of the bits are wrong, more than 8.0 %: somebody may be listening");
+        assert_eq!(alarm(0.011, 2), "the last probe was good (1.1 % wrong, 8.0 % allowed); more have to be");
+        assert_eq!(alarm(0.011, 1), "the last probe was good (1.1 % wrong, 8.0 % allowed); one more has to be");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rates_are_those_of_the_last_blocks() {
+        let (mut meter, mut statistics) = (Meter::default(), Statistics::default());
+        for _ in 0..20 {
+            statistics.sifted_bits += 1000;
+            statistics.secret_bits += 500;
+            meter.update(Instant::now(), &mut statistics);
+            tokio::time::advance(std::time::Duration::from_secs(2)).await;
+        }
+        assert_eq!((statistics.sifted_bits_per_second, statistics.secret_bits_per_second), (500.0, 250.0));
+        meter.restart(Instant::now(), &mut statistics);
+        assert_eq!((statistics.sifted_bits_per_second, statistics.secret_bits_per_second), (0.0, 0.0));
+    }
+}

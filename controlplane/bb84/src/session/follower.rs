@@ -165,6 +165,7 @@ impl Memory {
         statistics.pulses += u64::from(pulses);
         statistics.clicks += clicks as u64;
         statistics.sifted_bits += sifted as u64;
+        self.show_work();
     }
 
     pub(super) fn count_discarded(&mut self) {

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -359,28 +358,4 @@ async fn a_follower_that_has_forgotten_everything_gets_a_new_stream() {
     let second = follower_view.blocks.try_recv().unwrap().id;
     assert_ne!(first.stream, second.stream);
     assert_eq!(second.number, 0);
-}
-
-proptest! {
-    #[test]
-    fn parameters_survive_the_way(block_bits in 1_u32 << 12..=1 << 20, sample in 0.01..=0.5, probes in 1_u32..1000) {
-        let parameters = Parameters { block_bits, sample, probes, ..Parameters::default() };
-        let mut bytes = Vec::new();
-        parameters.encode(&mut bytes);
-        prop_assert_eq!(Parameters::decode(&mut Reader(&bytes)), Ok(parameters));
-    }
-}
-
-#[test]
-fn parameters_out_of_bounds_are_refused() {
-    for parameters in [
-        Parameters { block_bits: 1 << 30, ..SMALL },
-        Parameters { sample: f64::NAN, ..SMALL },
-        Parameters { security: 0.0, ..SMALL },
-        Parameters { probes: 0, ..SMALL },
-    ] {
-        let mut bytes = Vec::new();
-        parameters.encode(&mut bytes);
-        assert_eq!(Parameters::decode(&mut Reader(&bytes)), Err(Malformed), "{parameters:?}");
-    }
 }

@@ -2,7 +2,6 @@
 //!
 //! An end that has nothing to say for a while shows on the quantum connection that it lives: there it costs no key.
 
-use std::io;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -26,6 +25,11 @@ pub(crate) struct Frames<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Frames<S> {
     pub(crate) fn new(stream: S, longest: usize) -> Self {
         Self { stream, incoming: BytesMut::new(), longest }
+    }
+
+    /// Allows frames of that many bytes.
+    pub(crate) fn allow(&mut self, longest: usize) {
+        self.longest = longest;
     }
 
     /// The next frame. Nothing is lost if the future is dropped before it is done.
@@ -226,16 +230,8 @@ fn settings(reader: &mut Reader<'_>) -> Result<ChannelSettings, Malformed> {
     Ok(settings)
 }
 
-impl From<io::Error> for SessionError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            // How a connection ends depends on what was under way.
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => Self::Closed,
-            _ => Self::Connection(error),
-        }
-    }
-}
-
+/// The longest frame of a classical connection whose other end has yet to prove that it has the secret, in bytes.
+pub(crate) const LONGEST_GREETING: usize = 256;
 /// The longest frame of the classical connection, in bytes: the clicks of the longest train.
 pub(crate) const LONGEST_CLASSICAL: usize = 8 * 1024 * 1024;
 /// The longest frame of the quantum connection.
