@@ -4,6 +4,7 @@
 //! What the ends must say to one another goes through the channel between the servers ([`Channel`]), which is authenticated
 //! and confidential; or, as with a QKD device, over wires of their own.
 
+pub mod bb84;
 mod device;
 pub mod etsi014;
 pub mod hybrid;
