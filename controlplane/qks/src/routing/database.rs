@@ -1,6 +1,6 @@
 //! The advertisements that a server knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -15,6 +15,7 @@ use crate::ids::QksId;
 /// An advertisement whose time is over says nothing more, but is kept for some time after: by it an origin that lost count
 /// learns what to begin after, and what it replaced cannot come back.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(super) struct Database {
     origins: BTreeMap<QksId, Origin>,
     limits: Limits,
@@ -22,6 +23,8 @@ pub(super) struct Database {
     next_end: Nanos,
     /// Hashes over the names of what is alive, for comparison with neighbours.
     summary: Vec<u64>,
+    /// The origins in each bucket.
+    buckets: Vec<BTreeSet<QksId>>,
 }
 
 /// How much and how long.
@@ -32,6 +35,7 @@ pub(super) struct Limits {
 }
 
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Origin {
     bucket: usize,
     attached: Option<Generation>,
@@ -42,6 +46,7 @@ struct Origin {
 
 /// All pages of one kind and stamp.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Generation {
     stamp: Stamp,
     pages: Vec<Option<Arc<Signed>>>,
@@ -74,7 +79,13 @@ pub(super) struct Ended {
 
 impl Database {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { origins: BTreeMap::new(), limits, next_end: Nanos(u64::MAX), summary: vec![0; BUCKETS] }
+        Self {
+            origins: BTreeMap::new(),
+            limits,
+            next_end: Nanos(u64::MAX),
+            summary: vec![0; BUCKETS],
+            buckets: vec![BTreeSet::new(); BUCKETS],
+        }
     }
 
     /// What is to be done with an advertisement that keeps to the bounds. Its signature need not have been verified.
@@ -108,8 +119,11 @@ impl Database {
     pub(super) fn store(&mut self, flooded: &Flooded, now: Nanos) -> bool {
         let (until, advertisement) = (self.until(flooded, now), &flooded.signed.advertisement);
         let alive = until > now;
-        let origin =
-            self.origins.entry(advertisement.origin.clone()).or_insert_with(|| Origin::new(&advertisement.origin));
+        let origin = self.origins.entry(advertisement.origin.clone()).or_insert_with(|| {
+            let origin = Origin::new(&advertisement.origin);
+            self.buckets[origin.bucket].insert(advertisement.origin.clone());
+            origin
+        });
         let bucket = &mut self.summary[origin.bucket];
         let place = origin.generation_mut(advertisement.kind());
         if place.as_ref().is_none_or(|generation| generation.stamp != advertisement.stamp) {
@@ -190,7 +204,13 @@ impl Database {
             }
             self.next_end = self.next_end.min(origin.attached_until.unwrap_or(Nanos(u64::MAX)));
         }
-        self.origins.retain(|_, origin| origin.attached.is_some() || origin.adjacent.is_some());
+        self.origins.retain(|name, origin| {
+            let known = origin.attached.is_some() || origin.adjacent.is_some();
+            if !known {
+                self.buckets[origin.bucket].remove(name);
+            }
+            known
+        });
         ended
     }
 
@@ -263,8 +283,8 @@ impl Database {
 
     /// The names of all that is alive in one bucket.
     pub(super) fn bucket(&self, bucket: usize) -> Vec<Heading> {
-        let origins = self.origins.iter().filter(|(_, origin)| origin.bucket == bucket);
-        let headings = origins.flat_map(|(name, origin)| {
+        let headings = self.buckets[bucket].iter().flat_map(|name| {
+            let origin = &self.origins[name];
             [Kind::Attached, Kind::Adjacent].into_iter().flat_map(move |kind| {
                 let alive = origin.generation(kind).filter(|generation| generation.alive);
                 alive.into_iter().flat_map(move |generation| generation.headings(name, kind))

@@ -30,6 +30,7 @@ pub(super) struct Server {
     /// `None` while it is dead.
     pub(super) routing: Option<Routing>,
     pub(super) boot: u64,
+    pub(super) started_at: Nanos,
     pub(super) saes: BTreeSet<SaeId>,
     pub(super) conflicts: Vec<Conflict>,
     pub(super) refused: Vec<Refusal>,
@@ -78,6 +79,7 @@ impl Network {
             name: format!("qks-{number:04}").parse().unwrap(),
             routing: None,
             boot: 0,
+            started_at: Nanos(0),
             saes: BTreeSet::from([format!("sae-{number}").parse().unwrap()]),
             conflicts: Vec::new(),
             refused: Vec::new(),
@@ -109,6 +111,56 @@ impl Network {
         network
     }
 
+    /// As [`ring`](Self::ring), but long after the start: everybody knows everything. What the servers that `is_old` told all others last
+    /// will be over in [`LEFT`], and they are to say it again soon before; the others have just done so.
+    pub(super) fn settled(
+        seed: u64,
+        count: usize,
+        chords: usize,
+        settings: Settings,
+        is_old: impl Fn(usize) -> bool,
+    ) -> Self {
+        let mut network = Self::ring(seed, count, chords, settings);
+        network.under_way.clear();
+        network.letters.clear();
+        network.now = settings.refresh;
+        for (one, other) in network.links.keys().copied().collect::<Vec<_>>() {
+            network.look(one, other);
+            network.look(other, one);
+        }
+        let limits = Limits { max_age: settings.max_age, most_origins: settings.most_servers };
+        let (mut database, mut directory) = (Database::new(limits), Directory::default());
+        for at in 0..count {
+            let server = &mut network.servers[at];
+            // With the jitter of a tenth, at least a fifth of the refresh before it is over.
+            let told_at =
+                if is_old(at) { Nanos(network.now.0 + LEFT.0 - settings.refresh.0 / 10 * 13) } else { network.now };
+            let age_millis = if is_old(at) { (settings.max_age.0 - LEFT.0) / 1_000_000 } else { 0 };
+            let routing = server.routing.as_mut().unwrap();
+            for kind in [Kind::Attached, Kind::Adjacent] {
+                routing.advertise(kind, told_at);
+                for key in routing.database.keys(&server.name, kind) {
+                    let flooded = routing.database.flooded(&key, told_at).unwrap();
+                    database.store(&Flooded { age_millis, ..flooded }, network.now);
+                }
+            }
+            directory.saes.replace(&server.name, server.saes.clone(), true, network.now);
+        }
+        for at in 0..count {
+            let server = &mut network.servers[at];
+            let routing = server.routing.as_mut().unwrap();
+            routing.database = database.clone();
+            routing.directory = Arc::new(directory.clone());
+            for live in routing.neighbours.values_mut().filter_map(|peer| peer.live.as_mut()) {
+                live.outbox = Outbox::new(settings.patience);
+                live.compare_at = network.now.saturating_add(Nanos(network.random.next() % settings.compare.0));
+            }
+            let delay = Nanos(network.random.next() % TICK.0);
+            network.later(delay, Event::Tick(at));
+        }
+        network
+    }
+
     pub(super) fn connect(&mut self, one: usize, other: usize) {
         let ends = (one.min(other), one.max(other));
         if one == other || self.links.contains_key(&ends) {
@@ -128,6 +180,7 @@ impl Network {
     pub(super) fn start(&mut self, at: usize, remembers: bool) {
         let (now, settings, seed) = (self.now, self.settings, self.random.next());
         let server = &mut self.servers[at];
+        server.started_at = now;
         server.boot = if remembers { server.boot + 1 } else { 1 };
         let name = server.name.clone();
         let mut routing = Routing::new(name.clone(), server.boot, seed, settings, Arc::new(Hashing(name)), now);
@@ -317,3 +370,5 @@ fn hash_for(origin: &QksId, bytes: &[u8]) -> Vec<u8> {
 }
 
 const TICK: Nanos = Nanos::from_millis(500);
+/// How long old advertisements have still to live in a network that is settled.
+pub(super) const LEFT: Nanos = Nanos::from_secs(90);
