@@ -13,7 +13,7 @@ fn the_example_configurations_are_right_and_fit_each_other() {
         .map(|server| {
             let loaded =
                 QksConfig::load(&example(&format!("qks-{server}.toml"))).unwrap_or_else(|error| panic!("{error}"));
-            assert!(loaded.warnings.iter().next().is_none());
+            assert!(loaded.warnings.is_empty());
             loaded.config
         })
         .into();

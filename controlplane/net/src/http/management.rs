@@ -111,9 +111,9 @@ impl ManagementConfig {
         let mut optional = Vec::new();
         let socket = Listen::Unix(self.socket().to_owned());
         if self.socket.is_some() {
-            required.push(socket)
+            required.push(socket);
         } else {
-            optional.push(socket)
+            optional.push(socket);
         }
         for address in &self.listen {
             let listen = tls.as_ref().map_or(Listen::Plain(*address), |tls| Listen::Tls(*address, Arc::clone(tls)));
