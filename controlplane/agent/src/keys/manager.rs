@@ -275,7 +275,7 @@ impl KeyManager {
         }
     }
 
-    /// The keys that must not be used any more, for as long as they otherwise could.
+    /// The keys that must not be used any more, for as long as they otherwise could, whatever the clock does.
     pub fn revoked(&self) -> impl Iterator<Item = &RevokedKey> {
         let valid = |key: &&RevokedKey| self.now < self.pace.refused_until(key.epoch);
         self.revoked.values().flatten().filter(valid)

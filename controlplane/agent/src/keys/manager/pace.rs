@@ -46,9 +46,9 @@ impl Pace {
         }
     }
 
-    /// How long a key that was revoked must be refused.
+    /// How long a key that was revoked must be refused: far beyond its end, for the clock may be set back after it.
     pub(super) fn refused_until(&self, epoch: Epoch) -> UnixNanos {
-        epoch.end.saturating_add(self.times.tail())
+        epoch.end.saturating_add(self.times.tail()).saturating_add(MOST_SET_BACK)
     }
 
     /// From when on a peer whose clock is ahead may send with the key.
@@ -87,6 +87,8 @@ impl Pace {
 /// However far ahead the next key is known to be, its source is asked this often.
 pub(super) const LONGEST_RETRY: Nanos = Nanos::from_secs(60);
 
+/// A clock that was wrong by more than this, and is set right, may bring back what was revoked.
+const MOST_SET_BACK: Nanos = Nanos::from_secs(30 * 24 * 3_600);
 const SHORTEST_TIMEOUT: Nanos = Nanos::from_millis(100);
 const LONGEST_TIMEOUT: Nanos = Nanos::from_secs(10);
 

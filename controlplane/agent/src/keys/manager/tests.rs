@@ -121,6 +121,17 @@ fn a_revoked_key_stays_revoked_when_the_peer_is_removed_and_added_again() {
 }
 
 #[test]
+fn a_revoked_key_stays_revoked_when_the_clock_is_set_back_from_after_its_end() {
+    let mut bench = Bench::with_peer(at(1_010));
+    bench.manager.revoke(peer(1), None, at(1_020));
+    bench.run_to(at(1_250));
+    // The list of what was revoked is looked through on this occasion.
+    bench.manager.revoke(peer(1), None, at(1_250));
+    bench.run_to(at(1_050));
+    assert_eq!(bench.epochs(at(1_050)), [None; 4]);
+}
+
+#[test]
 fn the_next_key_can_be_fetched_by_hand_and_is_sent_with_when_the_old_one_ends() {
     let mut bench = Bench::with_peer(at(1_010));
     assert!(bench.manager.prefetch(peer(1), at(1_011)));
