@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::bits::Bits;
 use crate::random::{Random, Seed, Stream};
+use crate::setting::{BadSetting, within};
 
 /// What the channel is like, and who listens. All of it may change while the link runs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,16 +47,12 @@ impl ChannelSettings {
     /// # Errors
     /// If one is not; the error names it.
     pub fn check(&self) -> Result<(), BadSetting> {
-        let bounds = |field, value: f64, least: f64, most: f64| {
-            // Written so that a value that is no number is refused as well.
-            if value >= least && value <= most { Ok(()) } else { Err(BadSetting { field, value, least, most }) }
-        };
-        bounds("pulses_per_second", self.pulses_per_second as f64, 1.0, 1e10)?;
-        bounds("loss_db", self.loss_db, 0.0, 100.0)?;
-        bounds("detector_efficiency", self.detector_efficiency, 0.0, 1.0)?;
-        bounds("dark_count_probability", self.dark_count_probability, 0.0, 0.1)?;
-        bounds("misalignment", self.misalignment, 0.0, 0.5)?;
-        bounds("eavesdropper", self.eavesdropper, 0.0, 1.0)
+        within("pulses_per_second", self.pulses_per_second as f64, 1.0, 1e10)?;
+        within("loss_db", self.loss_db, 0.0, 100.0)?;
+        within("detector_efficiency", self.detector_efficiency, 0.0, 1.0)?;
+        within("dark_count_probability", self.dark_count_probability, 0.0, 0.1)?;
+        within("misalignment", self.misalignment, 0.0, 0.5)?;
+        within("eavesdropper", self.eavesdropper, 0.0, 1.0)
     }
 
     /// Probability that a photon is noticed, if only it was sent.
@@ -78,20 +75,6 @@ impl ChannelSettings {
         let clicks = self.click_probability();
         if clicks > 0.0 { (by_photon + by_nothing) / clicks } else { 0.5 }
     }
-}
-
-/// A value of [`ChannelSettings`] is out of its bounds.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("{field} is {value}, and has to be from {least} to {most}")]
-pub struct BadSetting {
-    /// The value's name.
-    pub field: &'static str,
-    /// What it is.
-    pub value: f64,
-    /// The least it may be.
-    pub least: f64,
-    /// The most it may be.
-    pub most: f64,
 }
 
 /// A run of pulses, each with a random bit in a random basis. The seed stands for the photons: it says how each was prepared.

@@ -2,7 +2,8 @@
 
 use tokio::sync::watch;
 
-use crate::channel::{BadSetting, ChannelSettings};
+use crate::channel::ChannelSettings;
+use crate::setting::BadSetting;
 
 /// A handle on a link's channel. Settings made at either end take effect at both, with the next train; when the ends begin, the
 /// lead's are in force.

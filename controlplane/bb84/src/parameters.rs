@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Malformed, Reader};
+use crate::setting::{BadSetting, within};
 
 /// What both ends do alike. The lead's are in force at both.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,15 +40,18 @@ impl Default for Parameters {
 }
 
 impl Parameters {
-    /// Whether all values are within their bounds.
-    pub fn are_sound(&self) -> bool {
-        (1 << 12..=1 << 20).contains(&self.block_bits)
-            && (0.01..=0.5).contains(&self.sample)
-            && (0.001..=0.25).contains(&self.qber_threshold)
-            && (256..=1 << 20).contains(&self.probe_bits)
-            && (1..=1000).contains(&self.probes)
-            && self.probe_pause_ms <= 3_600_000
-            && (1e-15..=1e-3).contains(&self.security)
+    /// Checks that every value is within its bounds.
+    ///
+    /// # Errors
+    /// If one is not; the error names it.
+    pub fn check(&self) -> Result<(), BadSetting> {
+        within("block_bits", self.block_bits, 1 << 12, 1 << 20)?;
+        within("sample", self.sample, 0.01, 0.5)?;
+        within("qber_threshold", self.qber_threshold, 0.001, 0.25)?;
+        within("probe_bits", self.probe_bits, 256, 1 << 20)?;
+        within("probes", self.probes, 1, 1000)?;
+        within("probe_pause_ms", self.probe_pause_ms, 0, 3_600_000)?;
+        within("security", self.security, 1e-15, 1e-3)
     }
 
     /// How many bits of a block are the sample.
@@ -70,7 +74,7 @@ impl Parameters {
         let [block_bits, probe_bits, probes, probe_pause_ms] = numbers;
         let (sample, qber_threshold, security) = (reader.float()?, reader.float()?, reader.float()?);
         let parameters = Self { block_bits, sample, qber_threshold, probe_bits, probes, probe_pause_ms, security };
-        if parameters.are_sound() { Ok(parameters) } else { Err(Malformed) }
+        parameters.check().map(|()| parameters).map_err(|_| Malformed)
     }
 }
 

@@ -33,9 +33,12 @@ pub use error::SessionError;
 pub struct Secret(Arc<Zeroizing<Vec<u8>>>);
 
 impl Secret {
-    /// Of these bytes, 16 at least. There is `None` if they are fewer.
+    /// The fewest bytes of a secret.
+    pub const SHORTEST: usize = 16;
+
+    /// Of these bytes, [`SHORTEST`](Self::SHORTEST) at least. There is `None` if they are fewer.
     pub fn new(bytes: Zeroizing<Vec<u8>>) -> Option<Self> {
-        (bytes.len() >= 16).then(|| Self(Arc::new(bytes)))
+        (bytes.len() >= Self::SHORTEST).then(|| Self(Arc::new(bytes)))
     }
 
     /// What the keys of one session follow from. The random numbers of both ends make it another in each.
