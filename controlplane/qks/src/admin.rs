@@ -21,14 +21,13 @@ use axum::extract::DefaultBodyLimit;
 use http::StatusCode;
 use photongate_net::http::{Audit, Problem};
 use photongate_wire::UnixNanos;
-use tokio::sync::watch;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::directory::Directory;
 use crate::ids::{LinkId, QksId};
+use crate::intake::RunningSource;
 use crate::keys::KeyService;
-use crate::links::SourceState;
 use crate::measures::{Counter, Requests};
 use crate::peer::{LinkState, Neighbours};
 use crate::store::Store;
@@ -75,8 +74,8 @@ pub struct LinkParts {
     pub neighbour: QksId,
     /// Counts the bytes that came over it and are kept.
     pub taken: Counter,
-    /// Its sources: their kinds, and how they are.
-    pub sources: Vec<(&'static str, watch::Receiver<SourceState>)>,
+    /// Its sources.
+    pub sources: Vec<RunningSource>,
 }
 
 impl Admin {

@@ -10,15 +10,15 @@ use url::Url;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::https::{Https, NoAnswer};
 use crate::ids::SaeId;
-use crate::peer::causes;
 use crate::sae::{ErrorBody, KeyContainer, KeyId, KeyIds, KeyRequest, Status};
 
 /// A client of one key server.
 #[derive(Clone, Debug)]
 pub struct SaeClient {
     base: Url,
-    http: reqwest::Client,
+    https: Https,
     patience: Duration,
 }
 
@@ -71,15 +71,7 @@ impl SaeClient {
     /// # Errors
     /// What the HTTP library says about the TLS side.
     pub fn new(base: Url, tls: &ClientTls) -> Result<Self, ClientError> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.config().as_ref().clone())
-            .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build();
-        let http = http.map_err(|error| ClientError::Unreachable(causes(&error)))?;
-        Ok(Self { base, http, patience: PATIENCE })
+        Ok(Self { base, https: Https::new(tls, LONGEST_ANSWER)?, patience: PATIENCE })
     }
 
     /// The same client, which waits so long for an answer.
@@ -118,7 +110,7 @@ impl SaeClient {
     /// [`ClientError`].
     pub async fn ask(&self, question: Question<'_>) -> Result<Zeroizing<Vec<u8>>, ClientError> {
         match question {
-            Question::Status { slave } => self.send(self.http.get(self.url(slave, "status")?)).await,
+            Question::Status { slave } => answer(self.https.get(self.url(slave, "status")?, self.patience).await?),
             Question::EncKeys { slave, request } => self.post(self.url(slave, "enc_keys")?, request).await,
             Question::DecKeys { master, ids } => {
                 let ids = ids.iter().map(|id| KeyId::Object { key_id: *id }).collect();
@@ -130,24 +122,7 @@ impl SaeClient {
 
     async fn post(&self, url: Url, body: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Unreadable(error.to_string()))?;
-        self.send(self.http.post(url).header("content-type", "application/json").body(body)).await
-    }
-
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Zeroizing<Vec<u8>>, ClientError> {
-        let unreachable = |error| ClientError::Unreachable(causes(&error));
-        let mut answer = request.timeout(self.patience).send().await.map_err(unreachable)?;
-        let status = answer.status();
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-            if body.len() + chunk.len() > LONGEST_ANSWER {
-                return Err(ClientError::Unreadable("it is too long".to_owned()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        if status == StatusCode::OK {
-            return Ok(body);
-        }
-        Err(ClientError::Refused { status: status.as_u16(), body: serde_json::from_slice(&body).ok() })
+        answer(self.https.post(url, "application/json", body, self.patience).await?)
     }
 
     fn url(&self, sae: &SaeId, method: &str) -> Result<Url, ClientError> {
@@ -157,6 +132,22 @@ impl SaeClient {
         segments.pop_if_empty().extend(["api", "v1", "keys", sae.as_str(), method]);
         drop(segments);
         Ok(url)
+    }
+}
+
+fn answer((status, body): (StatusCode, Zeroizing<Vec<u8>>)) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+    if status == StatusCode::OK {
+        return Ok(body);
+    }
+    Err(ClientError::Refused { status: status.as_u16(), body: serde_json::from_slice(&body).ok() })
+}
+
+impl From<NoAnswer> for ClientError {
+    fn from(why: NoAnswer) -> Self {
+        match why {
+            NoAnswer::Unreachable(why) => Self::Unreachable(why),
+            NoAnswer::TooLong => Self::Unreadable("it is too long".to_owned()),
+        }
     }
 }
 
@@ -170,6 +161,5 @@ pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
         .map_err(|error| ClientError::Unreadable(format!("line {} column {}", error.line(), error.column())))
 }
 
-const CONNECT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 const LONGEST_ANSWER: usize = 16 * 1024 * 1024;

@@ -12,7 +12,7 @@ use photongate_net::http::{ManagementConfig, ManagementDefaults};
 use photongate_wire::Nanos;
 use url::Url;
 
-pub use self::sources::SourceConfig;
+pub use self::sources::{Bb84Config, SourceConfig};
 use crate::directory::IdentityRule;
 use crate::ids::{LinkId, NotAName, QksId, SaeId};
 use crate::keys::KeyOptions;

@@ -11,10 +11,12 @@ use tokio::time::sleep;
 
 use crate::clock::now;
 use crate::ids::{LinkId, QksId};
-use crate::links::{Block, Channel, LinkEnd, LinkSource, Phase, SourceState};
+use crate::links::bb84::Control;
+use crate::links::{Block, Channel, LinkEnd, Phase, SourceState};
 use crate::materials::{self, MaterialError, Materials};
 use crate::measures::Counter;
 use crate::peer::{Neighbour, PeerChannel};
+use crate::sources::OpenSource;
 use crate::stock::{BlockName, BlockState};
 use crate::store::{NewBlock, Store};
 
@@ -35,16 +37,27 @@ pub struct Link {
     pub taken: Counter,
 }
 
-/// Runs the sources of a link, and takes in what they produce. Returns how each of them is.
+/// A source, seen from outside while it runs.
+#[derive(Clone, Debug)]
+pub struct RunningSource {
+    /// Its kind.
+    pub kind: &'static str,
+    /// How it is.
+    pub state: watch::Receiver<SourceState>,
+    /// What changes the channels of simulated QKD links.
+    pub channels: Vec<Control>,
+}
+
+/// Runs the sources of a link, and takes in what they produce.
 pub fn start(
     tasks: &mut JoinSet<()>,
     link: &Link,
-    sources: Vec<Box<dyn LinkSource>>,
+    sources: Vec<OpenSource>,
     store: &Store,
     materials: &Materials,
-) -> Vec<watch::Receiver<SourceState>> {
-    let mut states = Vec::with_capacity(sources.len());
-    for (index, source) in (0..).zip(sources) {
+) -> Vec<RunningSource> {
+    let mut running = Vec::with_capacity(sources.len());
+    for (index, OpenSource { source, channels }) in (0..).zip(sources) {
         let (blocks, produced) = mpsc::channel(QUEUE);
         let (state, shown) = watch::channel(SourceState::default());
         let end = LinkEnd {
@@ -57,8 +70,8 @@ pub fn start(
             state: state.clone(),
         };
         let name = link.id.clone();
+        let kind = source.kind();
         tasks.spawn(async move {
-            let kind = source.kind();
             if let Err(error) = source.run(end).await {
                 tracing::error!(link = %name, source = kind, %error, "a source of keys has ended");
                 state.send_replace(SourceState {
@@ -69,9 +82,9 @@ pub fn start(
             }
         });
         tasks.spawn(take_in(link.clone(), produced, store.clone(), materials.clone()));
-        states.push(shown);
+        running.push(RunningSource { kind, state: shown, channels });
     }
-    states
+    running
 }
 
 async fn take_in(link: Link, mut produced: mpsc::Receiver<Block>, store: Store, materials: Materials) {

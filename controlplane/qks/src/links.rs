@@ -6,6 +6,7 @@
 
 pub mod bb84;
 mod device;
+pub mod etsi004;
 pub mod etsi014;
 pub mod hybrid;
 pub mod keyfile;

@@ -13,7 +13,6 @@ mod upkeep;
 mod wire;
 
 pub use self::channel::PeerChannel;
-pub(crate) use self::client::causes;
 pub use self::client::{PeerClient, PeerError};
 pub use self::link_state::{LinkState, LinkStateOptions};
 pub(crate) use self::neighbour::ATTEMPTS;

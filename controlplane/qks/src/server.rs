@@ -19,13 +19,11 @@ use tokio::time::sleep;
 
 use crate::admin::{Admin, History, LinkParts, Parts};
 use crate::clock::now;
-use crate::config::{LinkConfig, NeighbourConfig, QksConfig, SourceConfig};
+use crate::config::{LinkConfig, NeighbourConfig, QksConfig};
 use crate::directory::{Directory, Sae};
+use crate::ids::LinkId;
 use crate::intake::{self, Link};
 use crate::keys::KeyService;
-use crate::links::hybrid::Hybrid;
-use crate::links::mlkem::MlKem;
-use crate::links::{Credentials, LinkSource};
 use crate::materials::Materials;
 use crate::measures::{Counter, Requests};
 use crate::peer::{
@@ -34,6 +32,7 @@ use crate::peer::{
 use crate::routing::{Settings, TlsSignatures};
 use crate::sae::{self, SaeRoutes};
 use crate::secrets::{OpenError, SecretRefError};
+use crate::sources::{OpenSourceError, Opener};
 use crate::store::{Database, Store, StoreError};
 
 /// A key server that listens already, and answers once it is [run](Self::run).
@@ -80,6 +79,9 @@ pub enum StartError {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// A source of a link.
+    #[error("link {0}, sources[{1}]: {2}")]
+    Source(LinkId, usize, OpenSourceError),
     /// A neighbour's URL or TLS side.
     #[error("neighbour {0}: {1}")]
     Neighbour(String, PeerError),
@@ -98,8 +100,8 @@ impl Qks {
             None => Database::Sqlite(config.state.join("qks.db")),
         };
         let store = Store::open(&database).await?;
-        let keyring = config.secrets.open(Arc::new(store.clone())).await?.keyring;
-        let materials = Materials::new(store.clone(), Arc::new(keyring));
+        let secrets = config.secrets.open(Arc::new(store.clone())).await?;
+        let materials = Materials::new(store.clone(), Arc::new(secrets.keyring));
         let directory = Arc::new(Directory::open(store.clone(), config.sae.identity).await?);
         for sae in &config.saes {
             directory.register(Sae { id: sae.id.clone(), certificates: sae.certificates.clone() }).await?;
@@ -128,6 +130,7 @@ impl Qks {
             tasks.spawn(keep_up(Arc::downgrade(&neighbour), store.clone()));
         }
         let mut links = Vec::with_capacity(config.links.len());
+        let opener = Opener { config: &config, vault: secrets.vault.as_ref() };
         for configured in &config.links {
             let Some(neighbour) = neighbours.get(&configured.neighbour) else { continue };
             let LinkConfig { name, capacity_bytes, lifetime, .. } = configured;
@@ -140,10 +143,12 @@ impl Qks {
                 lifetime: *lifetime,
                 taken: taken.clone(),
             };
-            let sources: Vec<_> = configured.sources.iter().map(|source| self::source(source, &config)).collect();
-            let kinds: Vec<_> = sources.iter().map(|source| source.kind()).collect();
-            let states = intake::start(&mut tasks, &link, sources, &store, &materials);
-            let sources = kinds.into_iter().zip(states).collect();
+            let mut sources = Vec::with_capacity(configured.sources.len());
+            for (index, source) in configured.sources.iter().enumerate() {
+                let opened = opener.open(source).await;
+                sources.push(opened.map_err(|error| StartError::Source(name.clone(), index, error))?);
+            }
+            let sources = intake::start(&mut tasks, &link, sources, &store, &materials);
             links.push(LinkParts { id: name.clone(), neighbour: configured.neighbour.clone(), taken, sources });
         }
         tasks.spawn(sweep(store.clone()));
@@ -289,22 +294,6 @@ async fn boot(store: &Store) -> Result<u64, StoreError> {
         boot = least.saturating_add(boot);
     }
     Ok(boot)
-}
-
-fn source(source: &SourceConfig, config: &QksConfig) -> Box<dyn LinkSource> {
-    match source {
-        SourceConfig::KeyFile(files) => Box::new(files.clone()),
-        SourceConfig::MlKem(settings) => {
-            let (certificate, key) = (config.tls.certificate.clone(), config.tls.key.clone());
-            let credentials = Credentials { certificate, key, ca: config.peers.ca.clone() };
-            Box::new(MlKem { settings: settings.clone(), credentials })
-        }
-        SourceConfig::Etsi014(device) => Box::new(device.clone()),
-        SourceConfig::Hybrid(hybrid) => {
-            let of = hybrid.of.each_ref().map(|inner| self::source(inner, config));
-            Box::new(Hybrid { of, when_one_fails: hybrid.when_one_fails, patience: hybrid.patience })
-        }
-    }
 }
 
 async fn sweep(store: Store) {

@@ -92,7 +92,7 @@ impl Admin {
             sources: link
                 .sources
                 .iter()
-                .map(|(kind, state)| Source { kind: (*kind).to_owned(), state: state.borrow().clone() })
+                .map(|source| Source { kind: source.kind.to_owned(), state: source.state.borrow().clone() })
                 .collect(),
         });
         links.collect()

@@ -1,5 +1,7 @@
 //! `[[links.sources]]`: where the keys of a link come from.
 
+mod bb84;
+
 use std::time::Duration;
 
 use photongate_net::config::{FromValue, Reported, Section, Value};
@@ -7,6 +9,8 @@ use photongate_net::tls::{NotASubject, SubjectPattern};
 use photongate_wire::Nanos;
 use url::Url;
 
+pub use self::bb84::Bb84Config;
+use crate::links::etsi004::Etsi004;
 use crate::links::etsi014::Etsi014;
 use crate::links::hybrid::WhenOneFails;
 use crate::links::keyfile::KeyFiles;
@@ -14,12 +18,16 @@ use crate::links::mlkem::MlKemSettings;
 use crate::links::{Credentials, DeviceAddress};
 
 /// One of `[[links.sources]]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum SourceConfig {
+    /// `kind = "bb84"`.
+    Bb84(Bb84Config),
     /// `kind = "keyfile"`.
     KeyFile(KeyFiles),
     /// `kind = "mlkem"`.
     MlKem(MlKemSettings),
+    /// `kind = "etsi004"`.
+    Etsi004(Etsi004),
     /// `kind = "etsi014"`.
     Etsi014(Etsi014),
     /// `kind = "hybrid"`.
@@ -27,7 +35,7 @@ pub enum SourceConfig {
 }
 
 /// Two sources in one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HybridConfig {
     /// The sources. Neither is a hybrid.
     pub of: Box<[SourceConfig; 2]>,
@@ -39,8 +47,10 @@ pub struct HybridConfig {
 
 #[derive(Clone, Copy)]
 enum Kind {
+    Bb84,
     KeyFile,
     MlKem,
+    Etsi004,
     Etsi014,
     Hybrid,
 }
@@ -56,8 +66,10 @@ impl SourceConfig {
 
     fn read_one_of(source: &mut Section<'_>, kinds: &[(&str, Kind)]) -> Result<Self, Reported> {
         match source.required_with("kind", "\"mlkem\"", |kind| kind.choice(kinds))? {
+            Kind::Bb84 => bb84::read(source).map(Self::Bb84),
             Kind::KeyFile => key_files(source).map(Self::KeyFile),
             Kind::MlKem => mlkem(source).map(Self::MlKem),
+            Kind::Etsi004 => etsi004(source).map(Self::Etsi004),
             Kind::Etsi014 => etsi014(source).map(Self::Etsi014),
             Kind::Hybrid => hybrid(source).map(Self::Hybrid),
         }
@@ -101,6 +113,30 @@ fn hybrid(source: &mut Section<'_>) -> Result<HybridConfig, Reported> {
     Ok(HybridConfig { of: Box::new(of), when_one_fails: when_one_fails?, patience: patience? })
 }
 
+fn etsi004(source: &mut Section<'_>) -> Result<Etsi004, Reported> {
+    let module = device(source);
+    let application = |uri: &Value<'_>| {
+        let text = uri.text()?;
+        let is_uri = Url::parse(text).is_ok();
+        if is_uri { Ok(text.to_owned()) } else { Err(uri.refuse("is no URI, like \"qkd://qks-a\"")) }
+    };
+    let name = source.required_with("source", "\"qkd://qks-a\"", application);
+    let destination = source.required_with("destination", "\"qkd://qks-b\"", application);
+    let chunk_bytes = source.or_with("chunk_bytes", 32, |bytes| bytes.number(1..=Etsi004::MOST_CHUNK_BYTES, "bytes"));
+    let chunks_per_block =
+        source.or_with("chunks_per_block", 64, |chunks| chunks.number(1..=Etsi004::MOST_CHUNKS, "chunks"));
+    let ttl = source.or_with("ttl", Duration::from_secs(600), span(Nanos::from_secs(60), Nanos::from_secs(86_400)));
+    let ttl_seconds = ttl?.as_secs().try_into().unwrap_or(u32::MAX);
+    Ok(Etsi004 {
+        module: module?,
+        source: name?,
+        destination: destination?,
+        chunk_bytes: chunk_bytes?,
+        chunks_per_block: chunks_per_block?,
+        ttl_seconds,
+    })
+}
+
 fn device(source: &mut Section<'_>) -> Result<DeviceAddress, Reported> {
     let url = source.required_with("url", "\"https://device.example/\"", |value| {
         let url = Url::parse(value.text()?).ok().filter(|url| url.scheme() == "https" && url.host().is_some());
@@ -129,8 +165,14 @@ fn span(least: Nanos, most: Nanos) -> impl FnOnce(&Value<'_>) -> Result<Duration
 }
 
 /// The last one is no inner kind.
-const KINDS: &[(&str, Kind)] =
-    &[("keyfile", Kind::KeyFile), ("mlkem", Kind::MlKem), ("etsi014", Kind::Etsi014), ("hybrid", Kind::Hybrid)];
+const KINDS: &[(&str, Kind)] = &[
+    ("keyfile", Kind::KeyFile),
+    ("mlkem", Kind::MlKem),
+    ("etsi014", Kind::Etsi014),
+    ("etsi004", Kind::Etsi004),
+    ("bb84", Kind::Bb84),
+    ("hybrid", Kind::Hybrid),
+];
 
 const INNER_KINDS: &[(&str, Kind)] = KINDS.split_at(KINDS.len() - 1).0;
 

@@ -15,7 +15,7 @@ use uuid::Builder;
 use super::{Block, LinkEnd, LinkSource, Origin, Phase, Quality, SourceError, SourceState};
 use crate::ids::StreamId;
 
-pub use photongate_bb84::{ChannelSettings, Control, Parameters, Secret};
+pub use photongate_bb84::{BadSetting, ChannelSettings, Control, Parameters, Secret};
 
 /// What a simulated QKD link is like. Who leads follows from the servers' names; only the lead's `parameters` and `channel`
 /// count.
@@ -53,12 +53,9 @@ impl Bb84 {
     ///
     /// # Errors
     /// If a setting is out of its bounds.
-    pub fn new(settings: Bb84Settings) -> Result<Self, SourceError> {
-        let control = Control::new(settings.channel).map_err(|error| SourceError(error.to_string()))?;
-        if !settings.parameters.are_sound() {
-            return Err(SourceError("a parameter of the link is out of its bounds".to_owned()));
-        }
-        Ok(Self { settings, control })
+    pub fn new(settings: Bb84Settings) -> Result<Self, BadSetting> {
+        settings.parameters.check()?;
+        Ok(Self { control: Control::new(settings.channel)?, settings })
     }
 
     /// A handle that changes the channel while the link runs: rate, loss, noise, and the eavesdropper.

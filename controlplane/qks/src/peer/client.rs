@@ -9,11 +9,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::https::{Https, NoAnswer};
+
 /// The way to one other server.
 #[derive(Clone, Debug)]
 pub struct PeerClient {
     base: Url,
-    http: reqwest::Client,
+    https: Https,
 }
 
 /// Why another server did not do what it was asked.
@@ -36,15 +38,7 @@ impl PeerClient {
     /// # Errors
     /// What the HTTP library says about the TLS side.
     pub fn new(base: Url, tls: &ClientTls) -> Result<Self, PeerError> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.config().as_ref().clone())
-            .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(unreachable)?;
-        Ok(Self { base, http })
+        Ok(Self { base, https: Https::new(tls, LONGEST_ANSWER)? })
     }
 
     /// Sends a request and reads the answer, both JSON.
@@ -73,18 +67,9 @@ impl PeerClient {
 
     async fn send(&self, path: &str, body: Bytes, kind: &str, patience: Duration) -> Result<Bytes, PeerError> {
         let url = self.base.join(path).map_err(|error| PeerError::Refused(error.to_string()))?;
-        let request = self.http.post(url).header("content-type", kind).body(body).timeout(patience);
-        let mut answer = request.send().await.map_err(unreachable)?;
-        let status = answer.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > LONGEST_ANSWER {
-                return Err(PeerError::Refused("its answer is too long".to_owned()));
-            }
-        }
+        let (status, body) = self.https.post(url, kind, body, patience).await?;
         match status {
-            StatusCode::OK => Ok(body.into()),
+            StatusCode::OK => Ok(Bytes::from_owner(body)),
             StatusCode::SERVICE_UNAVAILABLE => Err(PeerError::Unreachable(sentence(&body))),
             _ => Err(PeerError::Refused(format!("{status}: {}", sentence(&body)))),
         }
@@ -95,21 +80,13 @@ fn sentence(body: &[u8]) -> String {
     String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned()
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn unreachable(error: reqwest::Error) -> PeerError {
-    PeerError::Unreachable(causes(&error))
-}
-
-/// The whole chain of causes: the outermost says only that a request failed.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+impl From<NoAnswer> for PeerError {
+    fn from(why: NoAnswer) -> Self {
+        match why {
+            NoAnswer::Unreachable(why) => Self::Unreachable(why),
+            NoAnswer::TooLong => Self::Refused(why.to_string()),
+        }
     }
-    text
 }
 
-const CONNECT: Duration = Duration::from_secs(3);
 const LONGEST_ANSWER: usize = 2 * 1024 * 1024;

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::super::QksConfig;
 use super::*;
+use crate::links::bb84::{ChannelSettings, Endpoint, Parameters};
+use crate::secrets::SecretRef;
 
 #[test]
 fn sources_have_defaults() {
@@ -55,6 +57,30 @@ fn a_device_has_an_address_and_says_what_is_wrong_with_it() {
         ("https://kme.example/", "device = \"kme\"", "names no subject of a certificate"),
     ] {
         let problems = device(url, more).unwrap_err();
+        assert!(problems.contains(problem), "{problem} is not in\n{problems}");
+    }
+}
+
+#[test]
+fn a_simulated_link_has_one_address_a_secret_and_a_channel() {
+    let bb84 = |more: &str| read(&format!("[[links.sources]]\nkind = \"bb84\"\n{more}"));
+    let secret = "secret = { file = \"link-secret\" }";
+    let sources = bb84(&format!("listen = \"127.0.0.1:8450\"\n{secret}\nloss_db = 3\neavesdropper = 0.5")).unwrap();
+    let [SourceConfig::Bb84(source)] = sources.as_slice() else { panic!("{sources:?}") };
+    assert_eq!(source.endpoint, Endpoint::Listen("127.0.0.1:8450".to_owned()));
+    assert_eq!(source.secret, SecretRef::File(PathBuf::from("/etc/link-secret")));
+    assert_eq!(source.parameters, Parameters::default());
+    let channel = ChannelSettings { loss_db: 3.0, eavesdropper: 0.5, ..ChannelSettings::default() };
+    assert_eq!(source.channel, channel);
+    for (more, problem) in [
+        ("connect = \"host:1\"", "secret: is missing"),
+        (secret, "listen: neither it nor connect is there"),
+        ("listen = \"a:1\"\nconnect = \"b:1\"", "connect: is there beside listen"),
+        ("connect = \"qks-b\"", "\"qks-b\" is no host and port"),
+        ("connect = \"b:1\"\nloss_db = -1", "loss_db is -1, and has to be from 0 to 100"),
+        ("connect = \"b:1\"\nblock_bits = 100", "block_bits is 100, and has to be from 4096 to 1048576"),
+    ] {
+        let problems = bb84(more).unwrap_err();
         assert!(problems.contains(problem), "{problem} is not in\n{problems}");
     }
 }
