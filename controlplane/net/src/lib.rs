@@ -9,9 +9,10 @@ pub mod metrics;
 pub mod pki;
 pub mod secret_file;
 mod shutdown;
+pub mod state_folder;
 mod time;
 pub mod tls;
 pub mod unix_socket;
 
 pub use shutdown::Shutdown;
-pub use time::rfc3339;
+pub use time::{now, rfc3339};

@@ -1,7 +1,15 @@
-//! Instants as they travel in JSON.
+//! What time it is, and how instants travel in JSON.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use photongate_wire::UnixNanos;
+
+/// The present time of day, as the machine's clock has it. Only shells ask.
+pub fn now() -> UnixNanos {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
 
 /// The instant in RFC 3339, in UTC. What lies beyond the calendar is shown as its end.
 pub fn rfc3339(instant: UnixNanos) -> String {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use photongate_net::now;
 use photongate_wire::Nanos;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::clock::now;
 use crate::ids::{LinkId, QksId};
 use crate::links::bb84::Control;
 use crate::links::{Block, Channel, LinkEnd, Phase, SourceState};

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use futures_util::future::join_all;
+use photongate_net::now;
 use photongate_wire::{Nanos, UnixNanos};
 use serde_json::json;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::clock::now;
 use crate::directory::{Directory, Place};
 use crate::ids::{QksId, SaeId};
 use crate::key_id::AssignmentId;

@@ -7,7 +7,6 @@
 
 pub mod admin;
 pub mod client;
-mod clock;
 pub mod config;
 pub mod directory;
 pub mod encoding;

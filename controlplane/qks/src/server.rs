@@ -1,15 +1,15 @@
 //! The key server: everything joined.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::DirBuilder;
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use photongate_net::http::{
     Audit, AuditError, BindError, Bounds, MachineOptions, MachineServer, Management, ManagementError,
 };
+use photongate_net::now;
+use photongate_net::state_folder::{StateFolder, StateFolderError};
 use photongate_net::tls::{
     ClientCertificates, ClientTls, ClientTlsFiles, Identity, ServerTls, SubjectPattern, TlsError, TlsFiles,
 };
@@ -18,7 +18,6 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::admin::{Admin, History, LinkParts, Parts};
-use crate::clock::now;
 use crate::config::{LinkConfig, NeighbourConfig, QksConfig};
 use crate::directory::{Directory, Sae};
 use crate::ids::LinkId;
@@ -45,19 +44,15 @@ pub struct Qks {
     admin: Admin,
     management: Option<Management>,
     tasks: JoinSet<()>,
+    _folder: StateFolder,
 }
 
 /// Why a key server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The state folder cannot be made.
-    #[error("the state folder {path} cannot be made: {source}")]
-    State {
-        /// Which.
-        path: String,
-        /// What the operating system says.
-        source: std::io::Error,
-    },
+    /// The state folder.
+    #[error(transparent)]
+    State(#[from] StateFolderError),
     /// A secret that the configuration names is not there.
     #[error("state.database_url: {0}")]
     DatabaseUrl(SecretRefError),
@@ -93,8 +88,7 @@ impl Qks {
     /// # Errors
     /// [`StartError`].
     pub async fn start(config: QksConfig) -> Result<Self, StartError> {
-        let folder = DirBuilder::new().recursive(true).mode(0o700).create(&config.state);
-        folder.map_err(|source| StartError::State { path: config.state.display().to_string(), source })?;
+        let folder = StateFolder::open(&config.state)?;
         let database = match &config.database_url {
             Some(url) => Database::Postgres(url.resolve(None).await.map_err(StartError::DatabaseUrl)?),
             None => Database::Sqlite(config.state.join("qks.db")),
@@ -214,6 +208,7 @@ impl Qks {
             admin,
             management,
             tasks,
+            _folder: folder,
         })
     }
 

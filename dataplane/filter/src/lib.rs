@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
-mod clock;
 mod control;
 mod cores;
 mod counters;
@@ -43,7 +42,7 @@ pub use options::{
     ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PeerOptions, PortOptions, WorkerOptions,
 };
 pub use photongate_dpdk::qsbr::GracePeriod;
-pub use poll_times::PollTimes;
+pub use poll_times::{PollTimes, Polls};
 pub use port_links::{ExceptionLinks, Outlet, PortLinks};
 pub use reassembly::Reassembly;
 pub use report::{FragmentReport, Observer, PeerReport, PortReport, Report, WorkerReport};

@@ -1,6 +1,5 @@
 //! The polling loop of one core: packets in, verdicts, packets out.
 
-use crate::clock::unix_now;
 use crate::counters::WorkerCounters;
 use crate::dictionary::DictionaryReader;
 use crate::handoff::Handoff;
@@ -11,6 +10,7 @@ use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use arrayvec::ArrayVec;
 use photongate_dpdk::{Burst, Mbuf, Mempool, TxChecksums};
+use photongate_net::now;
 use photongate_pipeline::{
     Action, ChecksumOffload, Clock, Frame, MAX_BURST, Outcome, Pipeline, PortIndex, Probe, Settings, Stage,
 };
@@ -248,7 +248,7 @@ pub(crate) enum Sources {
 impl Timebase {
     /// Reads both clocks.
     pub fn start() -> Self {
-        Self { unix: unix_now(), instant: Instant::now() }
+        Self { unix: now(), instant: Instant::now() }
     }
 
     /// The time of day at the start.
@@ -260,7 +260,7 @@ impl Timebase {
     #[inline]
     pub fn now(&self) -> Clock {
         let elapsed = u64::try_from(self.instant.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Clock { unix: unix_now(), monotonic: UnixNanos(self.unix.0.saturating_add(elapsed)) }
+        Clock { unix: now(), monotonic: UnixNanos(self.unix.0.saturating_add(elapsed)) }
     }
 }
 

@@ -1,13 +1,11 @@
 //! From the configuration to what the filter is started with.
 
-use std::time::SystemTime;
-
 use photongate_agent::as_list::AsList;
 use photongate_filter::{
     ControlSocketOptions, Device, DpdkOptions, FilterOptions, MemoryOptions, PortOptions, WorkerOptions,
 };
+use photongate_net::now;
 use photongate_pipeline::Settings;
-use photongate_wire::UnixNanos;
 
 use crate::config::{self, DEFAULT_SOCKET, FilterConfig};
 use crate::settings::pipeline_settings;
@@ -65,10 +63,4 @@ fn port(port: &config::PortConfig) -> PortOptions {
         None => Device::Virtual(port.device.arguments().to_owned()),
     };
     PortOptions { device, exception: port.exception.clone(), checksum_offload: port.checksum_offload }
-}
-
-/// The present time of day.
-fn now() -> UnixNanos {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }

@@ -1,23 +1,19 @@
 //! The folder in which a filter keeps what outlives it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-use nix::fcntl::{Flock, FlockArg};
+use anyhow::{Context, Result};
 use photongate_agent::sealed::{SealedStore, StateKey};
+use photongate_net::state_folder::StateFolder;
 use tempfile::TempDir;
 
 use crate::config::StateConfig;
 
 /// A state folder that is this process's alone.
 pub(super) struct StateDirectory {
-    path: PathBuf,
+    folder: StateFolder,
     store: Arc<SealedStore>,
-    _lock: Flock<File>,
     /// Removed at the end, if the state is not to outlive the process.
     _temporary: Option<TempDir>,
 }
@@ -45,16 +41,12 @@ impl StateDirectory {
     }
 
     fn at(path: &Path, config: &StateConfig, temporary: Option<TempDir>) -> Result<Self> {
-        let what = || format!("the state folder {} cannot be used", path.display());
-        make(path).with_context(what)?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK));
-        let Ok(lock) = Flock::lock(lock.with_context(what)?, FlockArg::LockExclusiveNonblock) else {
-            bail!("{}: another filter uses it, so give each a [state] directory of its own", what());
-        };
+        let folder = StateFolder::open(path)?;
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         let key = StateKey::find(config.key_file.as_deref(), credentials.as_deref(), path)?;
-        let store = SealedStore::open(&path.join(SEALED), &key).with_context(what)?;
-        Ok(Self { path: path.to_owned(), store: Arc::new(store), _lock: lock, _temporary: temporary })
+        let store = SealedStore::open(&path.join(SEALED), &key);
+        let store = store.with_context(|| format!("the state folder {} cannot be used", path.display()))?;
+        Ok(Self { folder, store: Arc::new(store), _temporary: temporary })
     }
 
     /// What is sealed.
@@ -64,24 +56,13 @@ impl StateDirectory {
 
     /// The folder.
     pub(super) fn folder(&self) -> &Path {
-        &self.path
+        self.folder.path()
     }
 
     /// The path of something in the folder.
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+        self.folder.path().join(name)
     }
 }
 
-fn make(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    DirBuilder::new().mode(0o700).create(path)
-}
-
-const LOCK: &str = "lock";
 const SEALED: &str = "sealed";

@@ -6,11 +6,10 @@ mod report;
 mod show;
 
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
+use photongate_net::now;
 use photongate_net::pki::{Pki, Site};
-use photongate_wire::{Nanos, UnixNanos};
 
 use crate::failure::{Failure, remark};
 use crate::problems;
@@ -74,9 +73,4 @@ impl Subject {
         loaded.warnings.iter().for_each(|warning| remark(&format!("warning: {warning}")));
         Ok(Pki::new(loaded.config, &self.out))
     }
-}
-
-fn now() -> UnixNanos {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    since.map_or(UnixNanos(0), |since| UnixNanos(Nanos::from(since).0))
 }

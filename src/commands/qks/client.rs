@@ -131,7 +131,7 @@ struct DecArguments {
 #[derive(Args)]
 #[command(next_help_heading = "The key server")]
 struct Reach {
-    /// Where it is, like https://qks-a.example:8443/
+    /// Where it is, like `https://qks-a.example:8443/`
     #[arg(long, value_name = "URL", env = "PHOTONGATE_QKS_URL", value_parser = https)]
     url: Url,
 

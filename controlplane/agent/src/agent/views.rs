@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use photongate_drkey::Epoch;
-use photongate_net::rfc3339;
+use photongate_net::{now, rfc3339};
 use photongate_pipeline::{PeerKey, PeerState};
 use photongate_wire::UnixNanos;
 
@@ -242,12 +241,6 @@ fn matches(peer: &ListedPeer, text: &str) -> bool {
     peer.key.isd_as.to_string().contains(text)
         || peer.name.as_ref().is_some_and(|name| name.to_lowercase().contains(text))
         || peer.prefixes.iter().any(|prefix| prefix.to_string().contains(text))
-}
-
-/// The present time of day.
-fn now() -> UnixNanos {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Reasons and peers that are named.

@@ -9,7 +9,6 @@ mod subject;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use photongate_wire::UnixNanos;
 use rustls::RootCertStore;
@@ -28,7 +27,7 @@ pub use error::{Mistake, TlsError};
 pub use server::{ClientCertificates, ServerTls, TlsFiles};
 pub use subject::{NotASubject, Subject, SubjectPattern};
 
-use crate::secret_file;
+use crate::{now, secret_file};
 
 /// A certificate chain and the private key of its first certificate.
 #[derive(Clone, Debug)]
@@ -112,11 +111,6 @@ fn signing_key(path: &Path) -> Result<Arc<dyn rustls::sign::SigningKey>, TlsErro
 
 fn unix_nanos(seconds: i64) -> UnixNanos {
     UnixNanos(u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000_000_000))
-}
-
-fn now() -> UnixNanos {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixNanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use photongate_net::http::{Problem, Query, Read, ReadRefusals, bad_request};
+use photongate_net::now;
 use photongate_net::rfc3339;
 use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval};
@@ -14,7 +15,6 @@ use utoipa::IntoParams;
 
 use super::model::{HistoryPage, HistorySample, LinkSample, NeighbourSample};
 use super::{Admin, openapi};
-use crate::clock::now;
 
 /// The samples of the last hours. Clones are the same.
 #[derive(Clone, Debug, Default)]

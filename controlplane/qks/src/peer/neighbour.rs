@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use photongate_net::now;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::client::{PeerClient, PeerError};
@@ -13,7 +14,6 @@ use super::one_time::OneTimeKeys;
 use super::wire::{
     MOST_RESERVATIONS, MOST_VOIDED, Purpose, Refusal, Reservation, ReserveAnswer, ReserveRequest, VoidRequest,
 };
-use crate::clock::now;
 use crate::ids::{LinkId, QksId};
 use crate::key_id::AssignmentId;
 use crate::links::Question;

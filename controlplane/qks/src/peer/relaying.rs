@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use photongate_net::now;
 use photongate_wire::Nanos;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -18,7 +19,6 @@ use zeroize::Zeroizing;
 use super::client::PeerError;
 use super::link_state::LinkState;
 use super::neighbour::{Neighbour, Neighbours, TakeFailure};
-use crate::clock::now;
 use crate::ids::{QksId, SaeId};
 use crate::key_id::AssignmentId;
 use crate::materials::Materials;

@@ -10,6 +10,7 @@ use axum::{Json, Router};
 use futures_util::future::join_all;
 use http::StatusCode;
 use http::request::Parts;
+use photongate_net::now;
 use photongate_net::tls::CertificateInfo;
 use photongate_wire::Nanos;
 
@@ -20,7 +21,6 @@ use super::wire::{
     AnnounceAnswer, AnnounceRequest, Announced, HandoverAnswer, HandoverRequest, Known, MOST_ANNOUNCED,
     MOST_RESERVATIONS, MOST_VOIDED, Purpose, Refusal, Reservation, ReserveAnswer, ReserveRequest, VoidRequest,
 };
-use crate::clock::now;
 use crate::directory::{Directory, Place};
 use crate::ids::{LinkId, QksId, SaeId};
 use crate::relay::frame::Frame;

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use photongate_net::now;
 use tokio::time::timeout;
 
 use super::client::PeerError;
 use super::neighbour::Neighbour;
 use super::wire::{AnnounceAnswer, AnnounceRequest, Announced, HandoverAnswer, HandoverRequest, Known, MOST_ANNOUNCED};
-use crate::clock::now;
 use crate::store::{Store, StoreError};
 
 /// Talks to a neighbour whenever there is something to say, and every second to see whether it is there. Ends with the neighbour.

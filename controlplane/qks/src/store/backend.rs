@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use photongate_net::now;
 use photongate_wire::UnixNanos;
 use serde_json::json;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -15,7 +16,6 @@ use super::judge::{self, AssignmentRow, AssignmentRows, BlockRow, ReserveRefusal
 use super::rows::{Answer, KeyRows, NewBlock, StoredBlock, Take};
 use super::schema::VERSION_TABLE;
 use super::{Database, StoreError};
-use crate::clock::now;
 use crate::ids::StreamId;
 use crate::key_id::AssignmentId;
 use crate::links::Origin;

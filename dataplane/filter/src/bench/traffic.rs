@@ -1,9 +1,9 @@
 //! Packets to measure with: each new, from and to peers at random, valid in every byte that is looked at.
 
-use crate::clock::unix_now;
 use photongate_crypto::{HashJob, Key, MacJob, backend};
 use photongate_dpdk::Mbuf;
 use photongate_drkey::{AsAsKey, Epoch, KeySet, Protocol, host_as_input, host_host_input};
+use photongate_net::now;
 use photongate_pipeline::PeerKey;
 use photongate_wire::lf::{self, ENCAPSULATION_LEN};
 use photongate_wire::{EpochNanos, IpProtocol, IsdAs, LfHeader, Nanos, UdpHeader, UnixNanos, checksum, udp};
@@ -34,7 +34,7 @@ pub(super) struct Traffic {
 
 impl Traffic {
     pub(super) fn new(direction: Direction, payload_len: usize, peers: u32) -> Self {
-        let start = unix_now().saturating_sub(Nanos::from_secs(3600));
+        let start = now().saturating_sub(Nanos::from_secs(3600));
         let epoch = Epoch { start, end: start.saturating_add(Nanos::from_secs(3 * 24 * 3600)) };
         Self { direction, payload_len, peers, epoch, last: UnixNanos(0), random: 0x9e37_79b9_7f4a_7c15 }
     }
@@ -79,7 +79,7 @@ impl Traffic {
         let backend = backend::detect();
         let mut hash = [[0; lf::HASH_LEN]];
         backend.sha1(&[HashJob { data: payload }], &mut hash);
-        self.last = unix_now().max(UnixNanos(self.last.0 + 1));
+        self.last = now().max(UnixNanos(self.last.0 + 1));
         let mut header = LfHeader {
             src_as: peer_key(peer).isd_as,
             drkey_protocol: PROTOCOL.0,

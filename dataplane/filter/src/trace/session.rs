@@ -1,10 +1,10 @@
 //! One trace from its first packet to its last, whoever it is for.
 
-use crate::clock::unix_now;
 use crate::trace::record::Record;
 use crate::trace::request::{InvalidTrace, Plan, TraceRequest};
 use crate::trace::writer::TraceWriter;
 use crate::trace::{RECORDS, Trace, Tracer};
+use photongate_net::now;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -118,7 +118,7 @@ pub(super) fn run(
     }
     // A trace that is full lacks nothing that came behind its last packet.
     let left_out = if end.is_full() { end.left_out } else { trace.left_out() };
-    writer.finish(left_out, unix_now())?;
+    writer.finish(left_out, now())?;
     Ok(TraceSummary { packets: end.written, left_out })
 }
 

@@ -5,18 +5,17 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use photongate_net::pki::{Host, Pki, Role, Site as Certificates, Wanted};
-use photongate_net::secret_file;
 use photongate_net::tls::{ClientTls, ClientTlsFiles};
+use photongate_net::{now, secret_file};
 use photongate_qks::client::SaeClient;
 use photongate_qks::ids::SaeId;
 use photongate_qks::sae::KeyRequest;
-use photongate_wire::UnixNanos;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
@@ -70,9 +69,7 @@ impl Site {
                 wanted("sae-b", Role::Sae),
             ],
         };
-        let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
-        let now = UnixNanos(u64::try_from(since.as_nanos())?);
-        Pki::new(certificates, &folder.path().join("pki")).init(now)?;
+        Pki::new(certificates, &folder.path().join("pki")).init(now())?;
         let ports = Ports { sae: [free_port()?, free_port()?], peer: [free_port()?, free_port()?] };
         for side in [0, 1] {
             let here = folder.path().join(NAMES[side]);
