@@ -30,17 +30,40 @@ impl PollTimes {
         }
     }
 
-    /// The cycles of the longest poll since this was last asked, and of which all but a share of `above` of the polls with packets
-    /// took at most, to an eighth.
-    pub fn take(&self, above: f64) -> (u64, u64) {
-        let lengths: Vec<_> = self.lengths.iter().map(|counter| counter.swap(0, Relaxed)).collect();
-        let wanted = lengths.iter().sum::<u64>() as f64 * (1.0 - above);
+    /// What was counted since this was last asked.
+    pub fn take(&self) -> Polls {
+        let lengths = self.lengths.iter().map(|counter| counter.swap(0, Relaxed)).collect();
+        Polls { lengths, longest: self.longest.swap(0, Relaxed) }
+    }
+}
+
+/// The polls of a while.
+#[derive(Clone, Debug, Default)]
+pub struct Polls {
+    lengths: Vec<u64>,
+    longest: u64,
+}
+
+impl Polls {
+    /// The cycles of the longest poll, with packets or without.
+    pub fn longest(&self) -> u64 {
+        self.longest
+    }
+
+    /// What all but a share of `above` of the polls with packets took at most, in cycles, to an eighth.
+    pub fn most_but(&self, above: f64) -> u64 {
+        let wanted = self.lengths.iter().sum::<u64>() as f64 * (1.0 - above);
         let mut seen = 0;
-        let at_most = lengths.iter().position(|count| {
+        let at_most = self.lengths.iter().position(|count| {
             seen += count;
             seen as f64 >= wanted
         });
-        (self.longest.swap(0, Relaxed), at_most.map_or(0, bound))
+        at_most.map_or(0, bound)
+    }
+
+    /// How many polls with packets took longer than so many cycles, to an eighth.
+    pub fn longer_than(&self, cycles: u64) -> u64 {
+        self.lengths.iter().skip(bucket(cycles) + 1).sum()
     }
 }
 
@@ -71,10 +94,11 @@ mod tests {
             times.count(cycles, true);
         }
         times.count(1_000_000, false);
-        let (longest, most) = times.take(0.01);
-        assert_eq!(longest, 1_000_000);
-        assert!((990..=990 * 9 / 8).contains(&most), "{most}");
-        assert_eq!(times.take(0.01).0, 0, "it begins anew");
+        let polls = times.take();
+        assert_eq!(polls.longest(), 1_000_000);
+        assert!((990..=990 * 9 / 8).contains(&polls.most_but(0.01)), "{polls:?}");
+        assert_eq!((polls.longer_than(512 - 1), polls.longer_than(1_000)), (489, 0));
+        assert_eq!(times.take().longest(), 0, "it begins anew");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use pcap_file::pcap::{PcapPacket, PcapWriter};
 use photongate_agent::api::AsListOrigin;
@@ -17,8 +17,8 @@ use photongate_agent::{
 };
 use photongate_filter::bench::Host;
 use photongate_filter::{
-    ControlSocketOptions, Device, DpdkOptions, Filter, FilterOptions, MemoryOptions, Observer, PortOptions, Running,
-    WorkerOptions,
+    ControlSocketOptions, Device, DpdkOptions, Filter, FilterOptions, MemoryOptions, Observer, PollTimes, PortOptions,
+    Running, WorkerOptions,
 };
 use photongate_net::config::Problem;
 use photongate_pipeline::{Clock, Entry, PeerKey, Settings};
@@ -36,8 +36,8 @@ use crate::settings::pipeline_settings;
 ///
 /// A worker encapsulates packets to random peers without pause, from a capture file that never ends, while a list in which
 /// some peers differ is put in force: a third of them with another limit, a third with another secret, a third exchanged for new
-/// ones. What else runs on the machine can interrupt the worker too; the same figure from as long a time without a change tells
-/// how much.
+/// ones. What else runs on the machine can interrupt the worker too: the same figure from as long a time without a change tells
+/// how much. The worker never waits; so every pause of it, a poll of four long bursts or more, is an interruption by the scheduler.
 #[derive(Args)]
 #[command(after_long_help = "Example:\n\n    photongate bench reload --peers 100000 --changed 1000 --json")]
 pub(super) struct Arguments {
@@ -127,12 +127,13 @@ fn measure(arguments: &Arguments) -> Result<(Host, Value)> {
     drop(new);
 
     // As long a time without a change as the change takes, first, but long enough to see something.
-    let times_of = |observer: &Observer| observer.poll_times().next().map(|times| times.take(0.01)).unwrap_or_default();
+    let polls_of = |observer: &Observer| observer.poll_times().next().map(PollTimes::take).unwrap_or_default();
     let document = || text.clone().into();
-    times_of(running.observer());
+    polls_of(running.observer());
     runtime.block_on(agent.check_list(document(), Format::Toml))?;
     std::thread::sleep(SETTLE);
-    let (baseline_pause, burst) = times_of(running.observer());
+    let calm = polls_of(running.observer());
+    let switches_before = Switches::of_the_worker()?;
     times.lock().unwrap_or_else(PoisonError::into_inner).begin();
     let begun = Instant::now();
     let request =
@@ -141,7 +142,8 @@ fn measure(arguments: &Arguments) -> Result<(Host, Value)> {
     let applied = begun.elapsed();
     let publish = times.lock().unwrap_or_else(PoisonError::into_inner).took();
     std::thread::sleep(SETTLE.saturating_sub(applied));
-    let (pause, burst_during) = times_of(running.observer());
+    let during = polls_of(running.observer());
+    let switches = Switches::of_the_worker()?.since(&switches_before);
     let outbound = agent.status().traffic.verdicts.get("outbound").map_or(0, |count| count.packets);
     runtime.block_on(task.stop());
     drop(agent);
@@ -153,10 +155,13 @@ fn measure(arguments: &Arguments) -> Result<(Host, Value)> {
         "diff_ms": millis(diff),
         "publish_ms": millis(publish),
         "apply_ms": millis(applied),
-        "worker_pause_cycles_max": pause,
-        "baseline_pause_cycles_max": baseline_pause,
-        "burst_cycles_p99": burst,
-        "burst_cycles_p99_during": burst_during,
+        "worker_pause_cycles_max": during.longest(),
+        "baseline_pause_cycles_max": calm.longest(),
+        "burst_cycles_p99": calm.most_but(0.01),
+        "burst_cycles_p99_during": during.most_but(0.01),
+        "worker_pauses": during.longer_than(PAUSE_BURSTS * calm.most_but(0.01)),
+        "worker_interruptions": switches.interruptions,
+        "worker_waits": switches.waits,
         "bytes_per_peer": rounded(bytes_per_peer),
         "peers_with_keys": summary.with_keys,
         "added": changes.added.len(),
@@ -279,6 +284,36 @@ fn resident_bytes() -> Result<u64> {
     Ok((kib("RssAnon:")? + kib("RssShmem:")?) * 1024)
 }
 
+/// How often a thread was off its core (proc(5), `status`).
+struct Switches {
+    /// It waited for something: a lock, say.
+    waits: u64,
+    /// The scheduler gave its core to another thread.
+    interruptions: u64,
+}
+
+impl Switches {
+    fn of_the_worker() -> Result<Self> {
+        for task in fs::read_dir("/proc/self/task")? {
+            let task = task?.path();
+            if fs::read_to_string(task.join("comm"))?.starts_with(WORKER) {
+                let status = fs::read_to_string(task.join("status"))?;
+                let count = |field: &str| {
+                    let value = status.lines().find_map(|line| line.strip_prefix(field));
+                    value.and_then(|value| value.trim().parse().ok()).with_context(|| format!("no {field}"))
+                };
+                let (waits, interruptions) = ("voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:");
+                return Ok(Self { waits: count(waits)?, interruptions: count(interruptions)? });
+            }
+        }
+        bail!("there is no thread called {WORKER}")
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        Self { waits: self.waits - before.waits, interruptions: self.interruptions - before.interruptions }
+    }
+}
+
 /// From the first thing that is published to the end of the last grace period.
 #[derive(Default)]
 struct Publishing {
@@ -367,6 +402,12 @@ impl Configuration for Fixed {
 }
 
 const PACKETS: u32 = 256;
+
+/// What DPDK calls a worker's thread begins with it.
+const WORKER: &str = "rte-worker";
+
+/// A poll that takes as long as so many long bursts was not spent on packets alone.
+const PAUSE_BURSTS: u64 = 4;
 
 /// How long to look at the worker, and to let what was read be freed.
 const SETTLE: Duration = Duration::from_secs(3);
