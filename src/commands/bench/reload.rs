@@ -36,8 +36,8 @@ use crate::settings::pipeline_settings;
 ///
 /// A worker encapsulates packets to random peers without pause, from a capture file that never ends, while a list in which
 /// some peers differ is put in force: a third of them with another limit, a third with another secret, a third exchanged for new
-/// ones. What else runs on the machine can interrupt the worker too: the same figure from as long a time without a change tells
-/// how much. The worker never waits; so every pause of it, a poll of four long bursts or more, is an interruption by the scheduler.
+/// ones. What else runs on the machine interrupts the worker too: pauses (polls as long as four long bursts or longer) are counted for
+/// as long a time without a change, first. The worker itself never waits for anything.
 #[derive(Args)]
 #[command(after_long_help = "Example:\n\n    photongate bench reload --peers 100000 --changed 1000 --json")]
 pub(super) struct Arguments {
@@ -160,6 +160,7 @@ fn measure(arguments: &Arguments) -> Result<(Host, Value)> {
         "burst_cycles_p99": calm.most_but(0.01),
         "burst_cycles_p99_during": during.most_but(0.01),
         "worker_pauses": during.longer_than(PAUSE_BURSTS * calm.most_but(0.01)),
+        "baseline_pauses": calm.longer_than(PAUSE_BURSTS * calm.most_but(0.01)),
         "worker_interruptions": switches.interruptions,
         "worker_waits": switches.waits,
         "bytes_per_peer": rounded(bytes_per_peer),
