@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 
 use clap::ValueEnum;
 use tracing::Level;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -32,17 +32,17 @@ pub(crate) enum LogLevel {
     Info,
     /// And how.
     Debug,
-    /// And everything else.
+    /// And everything else, also what libraries do.
     Trace,
 }
 
 /// Changes what is logged while the program runs. Clones change the same log.
 #[derive(Clone, Debug)]
-pub(crate) struct LogControl(reload::Handle<LevelFilter, Registry>);
+pub(crate) struct LogControl(reload::Handle<Targets, Registry>);
 
 /// Logs to standard error from now on.
 pub(crate) fn start(format: LogFormat, level: LogLevel) -> LogControl {
-    let (filter, handle) = reload::Layer::new(LevelFilter::from_level(level.into()));
+    let (filter, handle) = reload::Layer::new(targets(level));
     let lines = fmt::layer().with_writer(io::stderr);
     let lines = match format {
         LogFormat::Text => lines.with_target(false).with_ansi(io::stderr().is_terminal()).boxed(),
@@ -56,15 +56,22 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) -> LogControl {
 impl LogControl {
     /// The least severe messages that are logged.
     pub(crate) fn level(&self) -> LogLevel {
-        let level = self.0.clone_current().and_then(LevelFilter::into_level);
-        level.map_or(LogLevel::Error, LogLevel::from)
+        let targets = self.0.clone_current().unwrap_or_default();
+        let ours = targets.iter().find(|(target, _)| *target == OURS);
+        ours.and_then(|(_, level)| level.into_level()).map_or(LogLevel::Error, LogLevel::from)
     }
 
     /// Logs messages of this and of greater severity from now on.
     pub(crate) fn set_level(&self, level: LogLevel) {
         // The log lives as long as the program.
-        let _ = self.0.reload(LevelFilter::from_level(level.into()));
+        let _ = self.0.reload(targets(level));
     }
+}
+
+/// What libraries do is of interest only if it fails: some of them tell of every request.
+fn targets(level: LogLevel) -> Targets {
+    let libraries = if level == LogLevel::Trace { Level::TRACE } else { Level::from(level).min(Level::WARN) };
+    Targets::new().with_target(OURS, Level::from(level)).with_default(libraries)
 }
 
 impl From<LogLevel> for Level {
@@ -88,5 +95,23 @@ impl From<Level> for LogLevel {
             Level::DEBUG => Self::Debug,
             Level::TRACE => Self::Trace,
         }
+    }
+}
+
+/// What the names of all our crates begin with.
+const OURS: &str = "photongate";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_heard_only_when_something_fails_or_everything_is_wanted() {
+        let is_shown = |at, target, level| targets(at).would_enable(target, &level);
+        assert!(is_shown(LogLevel::Debug, "photongate_qks::peer", Level::DEBUG));
+        assert!(!is_shown(LogLevel::Debug, "rustify::client", Level::DEBUG));
+        assert!(is_shown(LogLevel::Debug, "rustify::client", Level::WARN));
+        assert!(!is_shown(LogLevel::Error, "rustify::client", Level::WARN));
+        assert!(is_shown(LogLevel::Trace, "rustify::client", Level::TRACE));
     }
 }
