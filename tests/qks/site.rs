@@ -16,7 +16,8 @@ use reqwest::{Certificate, Client, Identity, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Some key servers: `a`, `b`, …, each with an application `sae-a`, `sae-a2`, `sae-b`, ….
+/// Some key servers: `a`, `b`, …, each with an application `sae-a`, `sae-a2`, `sae-b`, …. A server may be several processes that share a
+/// database: `a`, `a.2`, `a.3`.
 pub(crate) struct Site {
     folder: TempDir,
     ports: BTreeMap<String, (u16, u16)>,
@@ -25,6 +26,8 @@ pub(crate) struct Site {
     filled: u32,
     /// Appended to every configuration.
     pub(crate) more: String,
+    /// The URLs of the databases of servers that do not have one of their own.
+    pub(crate) databases: BTreeMap<String, String>,
 }
 
 /// An answer: its status, its body as text, and as JSON if it is some.
@@ -41,7 +44,7 @@ impl Site {
     pub(crate) fn new(servers: &[&str], links: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut wanted = String::new();
-        for server in servers {
+        for server in servers.iter().filter(|process| server_of(process) == **process) {
             for (name, role) in
                 [(format!("qks-{server}"), "qks"), (format!("sae-{server}"), "sae"), (format!("sae-{server}2"), "sae")]
             {
@@ -66,9 +69,20 @@ impl Site {
         }
         let ports = servers.iter().map(|server| ((*server).to_owned(), (free_port(), free_port()))).collect();
         let links = links.iter().map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect();
-        let site = Self { folder, ports, links, running: BTreeMap::new(), filled: 0, more: String::new() };
+        let site = Self {
+            folder,
+            ports,
+            links,
+            running: BTreeMap::new(),
+            filled: 0,
+            more: String::new(),
+            databases: BTreeMap::new(),
+        };
         for server in servers {
             fs::create_dir_all(site.path(server)).unwrap();
+            if server_of(server) != *server {
+                continue;
+            }
             let key = site.path(server).join("master.key");
             fs::write(&key, "5a".repeat(32)).unwrap();
             fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
@@ -88,24 +102,34 @@ impl Site {
 
     /// The same, with further variables in its environment.
     pub(crate) async fn start_with(&mut self, server: &str, environment: &[(&str, &str)]) {
+        self.launch(server, environment);
+        self.wait_for_answers(server).await;
+    }
+
+    /// Starts all servers, at the same moment.
+    pub(crate) async fn start_all(&mut self) {
+        let servers: Vec<_> = self.ports.keys().cloned().collect();
+        servers.iter().for_each(|server| self.launch(server, &[]));
+        for server in servers {
+            self.wait_for_answers(&server).await;
+        }
+    }
+
+    fn launch(&mut self, server: &str, environment: &[(&str, &str)]) {
         let config = self.path(server).join("qks.toml");
         fs::write(&config, self.configuration(server)).unwrap();
         let log = fs::File::options().create(true).append(true).open(self.path(server).join("log")).unwrap();
         let mut command = photongate(&["qks", "--log-level", "trace", "--config"]);
         command.arg(&config).envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.running.insert(server.to_owned(), command.spawn().unwrap());
-        let client = self.client(&format!("sae-{server}"));
+    }
+
+    async fn wait_for_answers(&self, server: &str) {
+        let client = self.client(&format!("sae-{}", server_of(server)));
         let begun = Instant::now();
         while client.get(self.url(server, "status", "status")).send().await.is_err() {
             assert!(begun.elapsed() < PATIENCE, "qks {server} does not answer:\n{}", self.log(server));
             tokio::time::sleep(LOOK_AROUND).await;
-        }
-    }
-
-    /// Starts all servers.
-    pub(crate) async fn start_all(&mut self) {
-        for server in self.ports.keys().cloned().collect::<Vec<_>>() {
-            self.start(&server).await;
         }
     }
 
@@ -123,6 +147,12 @@ impl Site {
             self.running.remove(server);
         }
         ended
+    }
+
+    /// Holds a server up, as if its machine were, or lets it go on.
+    pub(crate) fn hold(&self, server: &str, held: bool) {
+        let signal = if held { Signal::SIGSTOP } else { Signal::SIGCONT };
+        kill(Pid::from_raw(self.running[server].id() as i32), signal).unwrap();
     }
 
     /// Stops a server in order.
@@ -215,13 +245,21 @@ impl Site {
         self.path(server).join(format!("keys-{one}{other}"))
     }
 
-    fn configuration(&self, server: &str) -> String {
+    fn configuration(&self, process: &str) -> String {
         let root = self.folder.path().display();
-        let (sae_port, peer_port) = self.ports[server];
+        let (sae_port, peer_port) = self.ports[process];
+        let server = server_of(process);
+        let database = self.databases.get(server).map_or_else(String::new, |url| {
+            let file = self.path(server).join("database-url");
+            fs::write(&file, url).unwrap();
+            fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            format!("database_url = {{ file = \"{}\" }}", file.display())
+        });
         let mut text = format!(
             r#"id = "qks-{server}"
 [state]
-directory = "{root}/qks-{server}/state"
+directory = "{root}/qks-{process}/state"
+{database}
 [tls]
 certificate = "{root}/pki/qks-{server}.pem"
 key = "{root}/pki/qks-{server}-key.pem"
@@ -247,14 +285,17 @@ id = "sae-{server}2"
             } else {
                 continue;
             };
-            let port = self.ports[neighbour].1;
+            let processes = self.ports.iter().filter(|(process, _)| server_of(process) == neighbour);
+            let urls: Vec<_> = processes.map(|(_, (_, port))| format!("\"https://127.0.0.1:{port}/\"")).collect();
+            let (url, other_urls) = (&urls[0], urls[1..].join(", "));
             let folder = self.key_folder(server, one, other);
             let _ = write!(
                 text,
                 r#"
 [[neighbours]]
 id = "qks-{neighbour}"
-url = "https://127.0.0.1:{port}/"
+url = {url}
+other_urls = [{other_urls}]
 saes = ["sae-{neighbour}", "sae-{neighbour}2"]
 [[links]]
 name = "{one}{other}"
@@ -310,6 +351,11 @@ pub(crate) fn keys(answer: &Answer) -> Vec<(String, String)> {
 /// The body that asks for keys by these IDs.
 pub(crate) fn ids(keys: &[(String, String)]) -> Value {
     serde_json::json!({ "key_IDs": keys.iter().map(|(id, _)| serde_json::json!({ "key_ID": id })).collect::<Vec<_>>() })
+}
+
+/// The server that a process is, or is a part of.
+fn server_of(process: &str) -> &str {
+    process.split('.').next().unwrap_or(process)
 }
 
 fn text(value: &Value) -> String {

@@ -145,7 +145,7 @@ fn answer((status, body): (StatusCode, Zeroizing<Vec<u8>>)) -> Result<Zeroizing<
 impl From<NoAnswer> for ClientError {
     fn from(why: NoAnswer) -> Self {
         match why {
-            NoAnswer::Unreachable(why) => Self::Unreachable(why),
+            NoAnswer::NoConnection(why) | NoAnswer::Unreachable(why) => Self::Unreachable(why),
             NoAnswer::TooLong => Self::Unreadable("it is too long".to_owned()),
         }
     }

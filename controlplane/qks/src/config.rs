@@ -95,6 +95,8 @@ pub struct NeighbourConfig {
     pub id: QksId,
     /// Where its interface to other servers is.
     pub url: Url,
+    /// Where it is also, if several processes are that server.
+    pub other_urls: Vec<Url>,
     /// Applications that are known to be served there, whatever routing says.
     pub saes: Vec<SaeId>,
 }
@@ -165,8 +167,9 @@ fn read(root: &mut Section<'_>) -> Result<QksConfig, Reported> {
     let neighbours = root.sections("neighbours", |neighbour| {
         let id = neighbour.required("id");
         let url = neighbour.required_with("url", "\"https://qks-b.example:8444/\"", https);
+        let other_urls = neighbour.or_with("other_urls", Vec::new(), |urls| urls.items(https));
         let saes = neighbour.list("saes");
-        Ok(NeighbourConfig { id: id?, url: url?, saes: saes? })
+        Ok(NeighbourConfig { id: id?, url: url?, other_urls: other_urls?, saes: saes? })
     });
     let known: BTreeSet<_> =
         neighbours.iter().flatten().map(|neighbour: &NeighbourConfig| neighbour.id.clone()).collect();

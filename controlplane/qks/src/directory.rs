@@ -64,12 +64,18 @@ impl Directory {
     /// # Errors
     /// [`StoreError`].
     pub async fn open(store: Store, rule: IdentityRule) -> Result<Self, StoreError> {
-        let mut here = BTreeMap::new();
-        for (_, value) in store.entries(KIND).await? {
-            let sae: Sae = serde_json::from_str(&value).map_err(|error| StoreError::Unreadable(error.to_string()))?;
-            here.insert(sae.id.clone(), sae);
-        }
-        Ok(Self { rule, store, here: RwLock::new(here), elsewhere: ArcSwap::default() })
+        let here = RwLock::new(read(&store).await?);
+        Ok(Self { rule, store, here, elsewhere: ArcSwap::default() })
+    }
+
+    /// Reads anew which applications are registered: another process of this server may have changed that.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        let read = read(&self.store).await?;
+        *self.here.write().unwrap_or_else(PoisonError::into_inner) = read;
+        Ok(())
     }
 
     /// Registers an application, or changes what is known about it. Returns whether it is new.
@@ -130,6 +136,15 @@ impl Directory {
             }
         }
     }
+}
+
+async fn read(store: &Store) -> Result<BTreeMap<SaeId, Sae>, StoreError> {
+    let entries = store.entries(KIND).await?;
+    let sae = |(_, value): (String, String)| {
+        let sae: Sae = serde_json::from_str(&value).map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        Ok((sae.id.clone(), sae))
+    };
+    entries.into_iter().map(sae).collect()
 }
 
 const KIND: &str = "sae";

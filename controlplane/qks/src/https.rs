@@ -20,7 +20,10 @@ pub(crate) struct Https {
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NoAnswer {
-    /// The server cannot be reached, or takes too long.
+    /// There is no connection to the server, so it has heard nothing.
+    #[error("{0}")]
+    NoConnection(String),
+    /// It does not answer, or takes too long.
     #[error("{0}")]
     Unreachable(String),
     /// It does not stop talking.
@@ -68,7 +71,10 @@ impl Https {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<(StatusCode, Zeroizing<Vec<u8>>), NoAnswer> {
-        let unreachable = |error| NoAnswer::Unreachable(causes(&error));
+        let unreachable = |error: reqwest::Error| match error.is_connect() {
+            true => NoAnswer::NoConnection(causes(&error)),
+            false => NoAnswer::Unreachable(causes(&error)),
+        };
         let mut answer = request.send().await.map_err(unreachable)?;
         let mut body = Zeroizing::new(Vec::new());
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {

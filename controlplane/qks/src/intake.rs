@@ -10,9 +10,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::chair::Chair;
 use crate::ids::{LinkId, QksId};
 use crate::links::bb84::Control;
-use crate::links::{Block, Channel, LinkEnd, Phase, SourceState};
+use crate::links::{Block, Channel, LinkEnd, LinkSource, Phase, SourceState};
 use crate::materials::{self, MaterialError, Materials};
 use crate::measures::Counter;
 use crate::peer::{Neighbour, PeerChannel};
@@ -48,18 +49,39 @@ pub struct RunningSource {
     pub channels: Vec<Control>,
 }
 
-/// Runs the sources of a link, and takes in what they produce.
+/// Runs the sources of a link, and takes in what they produce, whenever this process has the chair.
 pub fn start(
     tasks: &mut JoinSet<()>,
-    link: &Link,
+    link: Link,
     sources: Vec<OpenSource>,
     store: &Store,
     materials: &Materials,
+    chair: Chair,
 ) -> Vec<RunningSource> {
     let mut running = Vec::with_capacity(sources.len());
-    for (index, OpenSource { source, channels }) in (0..).zip(sources) {
-        let (blocks, produced) = mpsc::channel(QUEUE);
+    let mut ends = Vec::with_capacity(sources.len());
+    for OpenSource { source, channels } in sources {
         let (state, shown) = watch::channel(SourceState::default());
+        running.push(RunningSource { kind: source.kind(), state: shown, channels });
+        ends.push((source, state));
+    }
+    let (store, materials) = (store.clone(), materials.clone());
+    tasks.spawn(chair.while_held(move || {
+        let ends = ends.iter().map(|(source, state)| (source.again(), state.clone())).collect();
+        run(link.clone(), ends, store.clone(), materials.clone())
+    }));
+    running
+}
+
+async fn run(
+    link: Link,
+    sources: Vec<(Box<dyn LinkSource>, watch::Sender<SourceState>)>,
+    store: Store,
+    materials: Materials,
+) {
+    let mut tasks = JoinSet::new();
+    for (index, (source, state)) in (0..).zip(sources) {
+        let (blocks, produced) = mpsc::channel(QUEUE);
         let end = LinkEnd {
             link: link.id.clone(),
             local: link.local.clone(),
@@ -82,9 +104,8 @@ pub fn start(
             }
         });
         tasks.spawn(take_in(link.clone(), produced, store.clone(), materials.clone()));
-        running.push(RunningSource { kind, state: shown, channels });
     }
-    running
+    while tasks.join_next().await.is_some() {}
 }
 
 async fn take_in(link: Link, mut produced: mpsc::Receiver<Block>, store: Store, materials: Materials) {

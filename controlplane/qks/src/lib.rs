@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod chair;
 pub mod client;
 pub mod config;
 pub mod directory;
@@ -18,6 +19,7 @@ pub mod keys;
 pub mod links;
 pub mod materials;
 pub mod measures;
+pub mod members;
 pub mod peer;
 pub mod relay;
 pub mod routing;

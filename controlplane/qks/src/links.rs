@@ -43,6 +43,9 @@ pub trait LinkSource: Send + 'static {
     /// Produces blocks until the other side of `end.blocks` is gone. Trouble that may pass (no connection, a device that is busy,
     /// an eavesdropper) is shown in `end.state` and waited out, with back-off; only what needs the operator ends the run.
     fn run(self: Box<Self>, end: LinkEnd) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>>;
+
+    /// The same source, to be run later again.
+    fn again(&self) -> Box<dyn LinkSource>;
 }
 
 /// What a source is given to work with.

@@ -33,7 +33,7 @@ pub use cost::{Cost, LinkStock, NotACost};
 pub use directory::{Claimed, Conflict};
 pub use message::{BUCKETS, Digest, Flooded, Heading, LARGEST_MESSAGE, Message};
 pub use own::MOST_ATTACHED;
-pub use routes::{Route, Routes};
+pub use routes::{Map, Route, Routes};
 pub use signature::TlsSignatures;
 
 use crate::ids::{QksId, SaeId};

@@ -25,6 +25,7 @@ use crate::intake::{self, Link};
 use crate::keys::KeyService;
 use crate::materials::Materials;
 use crate::measures::{Counter, Requests};
+use crate::members::Member;
 use crate::peer::{
     self, LinkState, LinkStateOptions, Neighbour, Neighbours, PeerClient, PeerError, PeerRoutes, Relay, keep_up,
 };
@@ -43,6 +44,7 @@ pub struct Qks {
     peer_routes: PeerRoutes,
     admin: Admin,
     management: Option<Management>,
+    store: Store,
     tasks: JoinSet<()>,
     _folder: StateFolder,
 }
@@ -111,17 +113,14 @@ impl Qks {
         for neighbour in &config.neighbours {
             neighbours.add(connect(&config, neighbour)?);
         }
-        for block in store.blocks().await? {
-            if let Some(neighbour) = neighbours.get(&block.neighbour) {
-                neighbour.stock().add(block.name, block.state);
-            }
-        }
         let saes = listen(&config, &config.sae.listen, &config.sae.client_ca, sae::refusal).await?;
         let peers = listen(&config, &config.peers.listen, &config.peers.ca, peer::refusal).await?;
 
         let mut tasks = JoinSet::new();
+        let (member, chair) = Member::start(store.clone(), Arc::clone(&neighbours)).await?;
+        tasks.spawn(member.run());
         for neighbour in neighbours.all() {
-            tasks.spawn(keep_up(Arc::downgrade(&neighbour), store.clone()));
+            tasks.spawn(keep_up(Arc::downgrade(&neighbour), store.clone(), chair.clone()));
         }
         let mut links = Vec::with_capacity(config.links.len());
         let opener = Opener { config: &config, vault: secrets.vault.as_ref() };
@@ -142,10 +141,14 @@ impl Qks {
                 let opened = opener.open(source).await;
                 sources.push(opened.map_err(|error| StartError::Source(name.clone(), index, error))?);
             }
-            let sources = intake::start(&mut tasks, &link, sources, &store, &materials);
+            let sources = intake::start(&mut tasks, link, sources, &store, &materials, chair.clone());
             links.push(LinkParts { id: name.clone(), neighbour: configured.neighbour.clone(), taken, sources });
         }
-        tasks.spawn(sweep(store.clone()));
+        let swept = store.clone();
+        tasks.spawn(chair.clone().while_held(move || sweep(swept.clone())));
+        if store.is_shared() {
+            tasks.spawn(refresh(Arc::clone(&directory)));
+        }
         let identity = Identity::load(&config.tls.certificate, &config.tls.key)?;
         let signatures = Arc::new(TlsSignatures::new(identity, &config.peers.ca)?);
         let routing = LinkStateOptions {
@@ -154,10 +157,9 @@ impl Qks {
             capacities: config.links.iter().map(|link| (link.neighbour.clone(), link.capacity_bytes)).collect(),
             fixed,
             settings: Settings::default(),
-            boot: boot(&store).await?,
         };
         let (known, registered) = (Arc::clone(&neighbours), Arc::clone(&directory));
-        let link_state = LinkState::start(&mut tasks, routing, signatures, known, registered, store.clone());
+        let link_state = LinkState::start(&mut tasks, routing, signatures, known, registered, store.clone(), &chair);
 
         let relay = Relay::start(
             &mut tasks,
@@ -204,9 +206,19 @@ impl Qks {
             saes,
             sae_routes: SaeRoutes { keys, accept_plain_key_ids, requests },
             peers,
-            peer_routes: PeerRoutes { neighbours, directory, relay, link_state, store, limits, key_lifetime },
+            peer_routes: PeerRoutes {
+                neighbours,
+                directory,
+                relay,
+                link_state,
+                store: store.clone(),
+                limits,
+                key_lifetime,
+                chair,
+            },
             admin,
             management,
+            store,
             tasks,
             _folder: folder,
         })
@@ -251,6 +263,9 @@ impl Qks {
         };
         tokio::join!(saes, peers, admin, until);
         drop(self.tasks);
+        if let Err(error) = self.store.leave().await {
+            tracing::warn!(%error, "other processes learn only after a while that this one has ended");
+        }
     }
 }
 
@@ -260,7 +275,8 @@ fn connect(config: &QksConfig, neighbour: &NeighbourConfig) -> Result<Arc<Neighb
         identity: Some((config.tls.certificate.clone(), config.tls.key.clone())),
         expected: Some(SubjectPattern::CommonName(neighbour.id.to_string())),
     })?;
-    let client = PeerClient::new(neighbour.url.clone(), &tls);
+    let urls = [&neighbour.url].into_iter().chain(&neighbour.other_urls).cloned().collect();
+    let client = PeerClient::new(urls, &tls);
     let client = client.map_err(|error| StartError::Neighbour(neighbour.id.to_string(), error))?;
     Ok(Neighbour::new(neighbour.id.clone(), client))
 }
@@ -281,16 +297,6 @@ async fn listen(
     Ok(MachineServer::bind(MachineOptions { listeners, bounds, refusal }).await?)
 }
 
-/// How often this server was started, and more than routing has asked to keep.
-async fn boot(store: &Store) -> Result<u64, StoreError> {
-    let least = store.entry("routing", "least_boot").await?.and_then(|boot| boot.parse::<u64>().ok()).unwrap_or(0);
-    let mut boot = store.count("boot").await?;
-    if boot <= least {
-        boot = least.saturating_add(boot);
-    }
-    Ok(boot)
-}
-
 async fn sweep(store: Store) {
     loop {
         sleep(SWEEP).await;
@@ -300,6 +306,17 @@ async fn sweep(store: Store) {
     }
 }
 
+/// Another process of this server may register applications.
+async fn refresh(directory: Arc<Directory>) {
+    loop {
+        sleep(REFRESH).await;
+        if let Err(error) = directory.refresh().await {
+            tracing::debug!(%error, "the applications are not read anew");
+        }
+    }
+}
+
 const CONNECTIONS: usize = 4_096;
 const LONGEST_BODY: u64 = 2 * 1024 * 1024;
 const SWEEP: Duration = Duration::from_secs(30);
+const REFRESH: Duration = Duration::from_secs(2);

@@ -178,9 +178,12 @@ impl Stock {
         let mut marks = Vec::new();
         for piece in &pieces {
             self.recount(piece.block, |entry| {
+                let BlockState { length, .. } = entry.state;
                 entry.state.used = piece.offset + piece.length;
                 if entry.state.used > entry.durable {
-                    entry.durable = entry.state.used.saturating_add(AHEAD).min(entry.state.length);
+                    // What counts as used up on disk may be thrown away there: that waits until the last byte is taken.
+                    let most = if entry.state.used == length { length } else { length - 1 };
+                    entry.durable = entry.state.used.saturating_add(AHEAD).min(most);
                     marks.push(Mark { block: piece.block, used: entry.durable });
                 }
             });
@@ -188,16 +191,52 @@ impl Stock {
         Some(Taken { pieces, marks })
     }
 
-    /// Up to `most` blocks that nobody has taken anything of, for the neighbour to give out. This end gives them out no more.
-    pub fn hand_over(&mut self, most: usize, now: UnixNanos) -> Vec<BlockName> {
-        let unused = |name: &BlockName| self.blocks[name].state.used == 0;
-        // Those that end last: the others are about to be given out here.
-        let mut fitting: Vec<_> = self.ready_blocks(None).filter(|(end, name)| now < *end && unused(name)).collect();
-        let names: Vec<_> = fitting.drain(fitting.len().saturating_sub(most)..).map(|(_, name)| name).collect();
-        for name in &names {
-            self.set_owner(*name, false);
+    /// Up to `most` blocks of the neighbour that nothing is known to be taken of, those that end last: what to ask for when this end runs
+    /// short.
+    pub fn wanted(&self, most: usize, now: UnixNanos) -> Vec<BlockName> {
+        let last_first = self.expiries.iter().rev().take_while(|(end, _)| now < *end).map(|(_, name)| *name);
+        let unused = |name: &BlockName| {
+            let state = &self.blocks[name].state;
+            !state.is_mine && state.used == 0
+        };
+        last_first.filter(unused).take(most).collect()
+    }
+
+    /// The neighbour asks for these blocks: those of them that are unused are not given out here any more. Returns which.
+    pub fn hand_over(&mut self, names: &[BlockName]) -> Vec<BlockName> {
+        let unused = |name: &BlockName| self.blocks.get(name).is_some_and(Entry::is_unused);
+        let handed: Vec<_> = names.iter().copied().filter(unused).collect();
+        handed.iter().for_each(|name| self.set_owner(*name, false));
+        handed
+    }
+
+    /// Takes out unused blocks, those that end last, as long as `least` bytes are left that this end can give out.
+    pub fn spare(&mut self, least: u64) -> Vec<BlockName> {
+        let mut left = self.free.ready + self.free.unconfirmed;
+        let mut spared = Vec::new();
+        for (_, name) in self.expiries.iter().rev() {
+            let entry = &self.blocks[name];
+            if left < least.saturating_add(entry.state.free()) {
+                continue;
+            }
+            if entry.is_unused() {
+                left -= entry.state.free();
+                spared.push(*name);
+            }
         }
-        names
+        for name in &spared {
+            self.remove(*name);
+        }
+        spared
+    }
+
+    /// Takes out the neighbour's blocks.
+    pub fn forget_neighbours(&mut self) {
+        let names: Vec<_> =
+            self.blocks.iter().filter(|(_, entry)| !entry.state.is_mine).map(|(name, _)| *name).collect();
+        for name in names {
+            self.remove(name);
+        }
     }
 
     /// Takes out a block: it is used up, over, or not the same at both ends.
@@ -286,6 +325,11 @@ impl Entry {
     fn advance(&mut self, used: u32) {
         self.state.used = self.state.used.max(used.min(self.state.length));
         self.durable = self.durable.max(self.state.used);
+    }
+
+    /// Whether nothing was given out, nor will count as given out after a crash.
+    const fn is_unused(&self) -> bool {
+        self.state.is_mine && self.durable == 0
     }
 
     fn is_ready(&self) -> bool {

@@ -4,6 +4,7 @@
 //! disk, and a hundred requests can wait for the same one.
 
 mod backend;
+mod claims;
 mod judge;
 mod rows;
 mod schema;
@@ -14,17 +15,20 @@ mod writer;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Instant;
 
 use photongate_wire::UnixNanos;
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
+pub use self::claims::{LEASE, Process, Standing};
 pub use self::judge::{ReserveRefusal, TakeRefusal};
 pub use self::rows::{Answer, Assignment, KeyRows, Material, NewBlock, RowOfKeys, StoredBlock, Take};
 
-use self::backend::Backend;
+use self::backend::{Backend, Giver};
 use self::writer::Command;
+use crate::ids::QksId;
 use crate::key_id::AssignmentId;
 use crate::measures::Latency;
 use crate::secrets::{Sealing, SecretsError, WrappedKeys};
@@ -36,6 +40,8 @@ pub struct Store {
     commands: mpsc::Sender<Command>,
     reader: Backend,
     latency: Arc<Latency>,
+    /// The number under which this process joined last.
+    process: Arc<AtomicI64>,
 }
 
 /// Which database.
@@ -53,6 +59,9 @@ pub enum StoreError {
     /// It does not answer, or answers with an error.
     #[error("the database does not do its work: {0}")]
     Database(String),
+    /// Others change the same.
+    #[error("the database is busy: others change the same")]
+    Contended,
     /// It is asked for more than it can do.
     #[error("the database is busy: too many requests wait for it")]
     Busy,
@@ -62,16 +71,18 @@ pub enum StoreError {
 }
 
 impl Store {
-    /// Opens the database, brings its tables up to date, and starts the task that writes to it.
+    /// Opens the database, brings its tables up to date, joins whoever else uses it, and starts the task that writes to it.
     ///
     /// # Errors
     /// It cannot be reached, or is of a newer version.
     pub async fn open(database: &Database) -> Result<Self, StoreError> {
         let reader = Backend::connect(database).await?;
-        schema::migrate(&reader).await?;
+        reader.migrate(schema::VERSIONS).await?;
         let (commands, waiting) = mpsc::channel(LONGEST_QUEUE);
         tokio::spawn(writer::run(reader.clone(), waiting));
-        Ok(Self { commands, reader, latency: Arc::default() })
+        let store = Self { commands, reader, latency: Arc::default(), process: Arc::default() };
+        store.join().await?;
+        Ok(store)
     }
 
     /// Keeps new blocks, those of a stream in their order. Returns which ones are new: one that is there, or was, is passed over.
@@ -79,23 +90,24 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn add_blocks(&self, blocks: Vec<NewBlock>) -> Result<Vec<BlockName>, StoreError> {
-        self.ask(|done| Command::AddBlocks(blocks, done)).await?
+        self.ask(|done| Command::AddBlocks(blocks, self.process(), done)).await?
     }
 
-    /// Moves marks forward; none is moved back.
+    /// Moves marks of the neighbour's blocks forward; none is moved back.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn advance(&self, marks: Vec<Mark>) -> Result<(), StoreError> {
-        self.ask(|done| Command::Advance(marks, done)).await?
+        self.ask(|done| Command::Advance(marks, Giver::Neighbour, done)).await?.map(drop)
     }
 
-    /// Says who gives blocks out from now on.
+    /// Moves marks of blocks that `process` has claimed. Returns those blocks that it has no more, whose marks were not moved: what was
+    /// taken out of them must not be given out.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn set_owner(&self, blocks: Vec<BlockName>, is_mine: bool) -> Result<(), StoreError> {
-        self.ask(|done| Command::SetOwner(blocks, is_mine, done)).await?
+    pub async fn advance_own(&self, process: Process, marks: Vec<Mark>) -> Result<Vec<BlockName>, StoreError> {
+        self.ask(|done| Command::Advance(marks, Giver::Process(process), done)).await?
     }
 
     /// Forgets blocks.
@@ -164,7 +176,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn blocks(&self) -> Result<Vec<StoredBlock>, StoreError> {
-        self.reader.blocks().await
+        self.reader.blocks(None).await
+    }
+
+    /// The blocks that a neighbour gives out, without their bytes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn neighbours_blocks(&self, neighbour: &QksId) -> Result<Vec<StoredBlock>, StoreError> {
+        self.reader.blocks(Some(neighbour)).await
     }
 
     /// The sealed bytes of a block, if it is there.

@@ -43,6 +43,7 @@ pub enum Endpoint {
 }
 
 /// A simulated QKD link.
+#[derive(Clone)]
 pub struct Bb84 {
     settings: Bb84Settings,
     control: Control,
@@ -93,6 +94,10 @@ impl LinkSource for Bb84 {
 
     fn run(self: Box<Self>, end: LinkEnd) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
         Box::pin(self.produce(end))
+    }
+
+    fn again(&self) -> Box<dyn LinkSource> {
+        Box::new(self.clone())
     }
 }
 

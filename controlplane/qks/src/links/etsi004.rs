@@ -57,6 +57,10 @@ impl LinkSource for Etsi004 {
     fn run(self: Box<Self>, end: LinkEnd) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
         Box::pin(device::run(Module { settings: *self, client: None, stream: None }, end))
     }
+
+    fn again(&self) -> Box<dyn LinkSource> {
+        Box::new(self.clone())
+    }
 }
 
 /// The application's side of a module.

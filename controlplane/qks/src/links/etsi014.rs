@@ -50,6 +50,10 @@ impl LinkSource for Etsi014 {
     fn run(self: Box<Self>, end: LinkEnd) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
         Box::pin(device::run(Client { settings: *self, sae: None, drawn: None }, end))
     }
+
+    fn again(&self) -> Box<dyn LinkSource> {
+        Box::new(self.clone())
+    }
 }
 
 /// The application's side of a device.

@@ -65,6 +65,10 @@ impl LinkSource for Hybrid {
             Ok(())
         })
     }
+
+    fn again(&self) -> Box<dyn LinkSource> {
+        Box::new(Self { of: self.of.each_ref().map(|source| source.again()), ..*self })
+    }
 }
 
 impl fmt::Debug for Hybrid {

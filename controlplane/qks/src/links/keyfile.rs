@@ -40,6 +40,10 @@ impl LinkSource for KeyFiles {
     fn run(self: Box<Self>, end: LinkEnd) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
         Box::pin(self.watch(end))
     }
+
+    fn again(&self) -> Box<dyn LinkSource> {
+        Box::new(self.clone())
+    }
 }
 
 impl KeyFiles {

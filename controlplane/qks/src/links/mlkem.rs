@@ -62,6 +62,10 @@ impl LinkSource for MlKem {
     fn run(self: Box<Self>, end: LinkEnd) -> Pin<Box<dyn Future<Output = Result<(), SourceError>> + Send>> {
         if end.leads() { Box::pin(self.lead(end)) } else { Box::pin(self.follow(end)) }
     }
+
+    fn again(&self) -> Box<dyn LinkSource> {
+        Box::new(self.clone())
+    }
 }
 
 /// Why no block was made.

@@ -1,5 +1,7 @@
 //! Asks another key server.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,10 +13,12 @@ use url::Url;
 
 use crate::https::{Https, NoAnswer};
 
-/// The way to one other server.
+/// The way to one other server, which may be several processes. One of them answers; the others send on.
 #[derive(Clone, Debug)]
 pub struct PeerClient {
-    base: Url,
+    bases: Arc<[Url]>,
+    /// The one that answered last.
+    current: Arc<AtomicUsize>,
     https: Https,
 }
 
@@ -33,12 +37,12 @@ pub enum PeerError {
 }
 
 impl PeerClient {
-    /// A client of the server at `base`, an `https` URL.
+    /// A client of the server whose processes are at `bases`, `https` URLs.
     ///
     /// # Errors
     /// What the HTTP library says about the TLS side.
-    pub fn new(base: Url, tls: &ClientTls) -> Result<Self, PeerError> {
-        Ok(Self { base, https: Https::new(tls, LONGEST_ANSWER)? })
+    pub fn new(bases: Vec<Url>, tls: &ClientTls) -> Result<Self, PeerError> {
+        Ok(Self { bases: bases.into(), current: Arc::default(), https: Https::new(tls, LONGEST_ANSWER)? })
     }
 
     /// Sends a request and reads the answer, both JSON.
@@ -66,13 +70,29 @@ impl PeerClient {
     }
 
     async fn send(&self, path: &str, body: Bytes, kind: &str, patience: Duration) -> Result<Bytes, PeerError> {
-        let url = self.base.join(path).map_err(|error| PeerError::Refused(error.to_string()))?;
-        let (status, body) = self.https.post(url, kind, body, patience).await?;
-        match status {
-            StatusCode::OK => Ok(Bytes::from_owner(body)),
-            StatusCode::SERVICE_UNAVAILABLE => Err(PeerError::Unreachable(sentence(&body))),
-            _ => Err(PeerError::Refused(format!("{status}: {}", sentence(&body)))),
+        let mut outcome = Err(PeerError::Unreachable("it has no URL".to_owned()));
+        let (count, first) = (self.bases.len(), self.current.load(Ordering::Relaxed));
+        for place in (first..).take(count).map(|place| place % count) {
+            let url = self.bases[place].join(path).map_err(|error| PeerError::Refused(error.to_string()))?;
+            match self.https.post(url, kind, body.clone(), patience).await {
+                Ok((StatusCode::MISDIRECTED_REQUEST, body)) => outcome = Err(PeerError::Unreachable(sentence(&body))),
+                Err(NoAnswer::NoConnection(why)) => outcome = Err(PeerError::Unreachable(why)),
+                Err(why) => {
+                    // It may have been heard: only the next request goes elsewhere.
+                    self.current.store((place + 1) % count, Ordering::Relaxed);
+                    return Err(why.into());
+                }
+                Ok((status, body)) => {
+                    self.current.store(place, Ordering::Relaxed);
+                    return match status {
+                        StatusCode::OK => Ok(Bytes::from_owner(body)),
+                        StatusCode::SERVICE_UNAVAILABLE => Err(PeerError::Unreachable(sentence(&body))),
+                        _ => Err(PeerError::Refused(format!("{status}: {}", sentence(&body)))),
+                    };
+                }
+            }
         }
+        outcome
     }
 }
 
@@ -83,7 +103,7 @@ fn sentence(body: &[u8]) -> String {
 impl From<NoAnswer> for PeerError {
     fn from(why: NoAnswer) -> Self {
         match why {
-            NoAnswer::Unreachable(why) => Self::Unreachable(why),
+            NoAnswer::NoConnection(why) | NoAnswer::Unreachable(why) => Self::Unreachable(why),
             NoAnswer::TooLong => Self::Refused(why.to_string()),
         }
     }

@@ -8,14 +8,15 @@ use arc_swap::ArcSwapOption;
 use photongate_wire::{IsdAs, Nanos};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::client::PeerClient;
 use super::neighbour::{Neighbour, Neighbours};
+use crate::chair::Chair;
 use crate::directory::Directory;
 use crate::ids::{QksId, SaeId};
-use crate::routing::{Action, LinkStock, Message, Routes, Routing, Settings, Signatures};
-use crate::store::Store;
+use crate::routing::{Action, LinkStock, Map, Message, Routes, Routing, Settings, Signatures};
+use crate::store::{Store, StoreError};
 
 /// What routing has found out, and the way in for what neighbours bring. Clones are the same.
 #[derive(Clone, Debug)]
@@ -37,12 +38,10 @@ pub struct LinkStateOptions {
     pub fixed: HashMap<SaeId, QksId>,
     /// How often and how long.
     pub settings: Settings,
-    /// How often this server was started.
-    pub boot: u64,
 }
 
 impl LinkState {
-    /// Starts routing.
+    /// Starts routing: the process that has the chair finds the ways, and others read in the database what it has found.
     pub fn start(
         tasks: &mut JoinSet<()>,
         options: LinkStateOptions,
@@ -50,31 +49,18 @@ impl LinkState {
         neighbours: Arc<Neighbours>,
         directory: Arc<Directory>,
         store: Store,
+        chair: &Chair,
     ) -> Self {
         let (brought, waiting) = mpsc::channel(MOST_WAITING);
         let state = Self { routes: Arc::default(), brought };
-        let begun = Instant::now();
-        let LinkStateOptions { local, ases, capacities, fixed, settings, boot } = options;
-        let mut seed = [0; 8];
-        // Without randomness all servers have the same timers, which is no harm but to their neighbours.
-        let _ = getrandom::fill(&mut seed);
-        let routing = Routing::new(local.clone(), boot, u64::from_be_bytes(seed), settings, signatures, Nanos(0));
-        let shell = Shell {
-            local,
-            routing,
-            begun,
-            ases,
-            capacities,
-            fixed,
-            neighbours,
-            directory,
-            store,
-            routes: Arc::clone(&state.routes),
-            outgoing: BTreeMap::new(),
-            up: BTreeSet::new(),
-            measured: None,
-        };
-        tasks.spawn(shell.run(waiting));
+        let routes = Arc::clone(&state.routes);
+        let parts = Arc::new(Parts { options, signatures, neighbours, directory, store, routes });
+        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
+        if parts.store.is_shared() {
+            let parts = Arc::clone(&parts);
+            tasks.spawn(chair.clone().while_others_hold(move || follow(Arc::clone(&parts))));
+        }
+        tasks.spawn(chair.clone().while_held(move || speak(Arc::clone(&parts), Arc::clone(&waiting))));
         state
     }
 
@@ -91,25 +77,79 @@ impl LinkState {
     }
 }
 
-struct Shell {
-    local: QksId,
-    routing: Routing,
-    begun: Instant,
-    ases: BTreeSet<IsdAs>,
-    capacities: BTreeMap<QksId, u64>,
-    fixed: HashMap<SaeId, QksId>,
+#[derive(Debug)]
+struct Parts {
+    options: LinkStateOptions,
+    signatures: Arc<dyn Signatures>,
     neighbours: Arc<Neighbours>,
     directory: Arc<Directory>,
     store: Store,
     routes: Arc<ArcSwapOption<Routes>>,
+}
+
+struct Shell {
+    parts: Arc<Parts>,
+    routing: Routing,
+    begun: Instant,
     /// Messages on their way to each neighbour.
     outgoing: BTreeMap<QksId, mpsc::Sender<Message>>,
     up: BTreeSet<QksId>,
     measured: Option<Instant>,
+    /// Whether other processes have yet to be told the ways.
+    is_untold: bool,
+}
+
+/// Routes for as long as this process has the chair.
+async fn speak(parts: Arc<Parts>, waiting: Arc<tokio::sync::Mutex<mpsc::Receiver<(QksId, Message)>>>) {
+    let boot = loop {
+        match boot(&parts.store).await {
+            Ok(boot) => break boot,
+            Err(error) => tracing::warn!(%error, "routing waits for the database"),
+        }
+        sleep(PAUSE).await;
+    };
+    let mut seed = [0; 8];
+    // Without randomness all servers have the same timers, which is no harm but to their neighbours.
+    let _ = getrandom::fill(&mut seed);
+    let (local, settings) = (parts.options.local.clone(), parts.options.settings);
+    let signatures = Arc::clone(&parts.signatures);
+    let routing = Routing::new(local, boot, u64::from_be_bytes(seed), settings, signatures, Nanos(0));
+    let (outgoing, up) = (BTreeMap::new(), BTreeSet::new());
+    let shell = Shell { parts, routing, begun: Instant::now(), outgoing, up, measured: None, is_untold: false };
+    shell.run(&mut *waiting.lock().await).await;
+}
+
+/// Goes by what the process that has the chair has found.
+async fn follow(parts: Arc<Parts>) {
+    let mut known = String::new();
+    loop {
+        match parts.store.entry(KIND, MAP).await {
+            Ok(Some(text)) if text != known => match serde_json::from_str::<Map>(&text) {
+                Ok(map) => {
+                    parts.publish(map.into());
+                    known = text;
+                }
+                Err(error) => tracing::warn!(%error, "the ways to other servers cannot be read"),
+            },
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "the ways to other servers may have changed"),
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// How often this server was started, and more than routing has asked to keep.
+async fn boot(store: &Store) -> Result<u64, StoreError> {
+    let least = store.entry(KIND, LEAST_BOOT).await?.and_then(|boot| boot.parse::<u64>().ok()).unwrap_or(0);
+    let mut boot = store.count("boot").await?;
+    if boot <= least {
+        boot = least.saturating_add(boot);
+    }
+    Ok(boot)
 }
 
 impl Shell {
-    async fn run(mut self, mut waiting: mpsc::Receiver<(QksId, Message)>) {
+    async fn run(mut self, waiting: &mut mpsc::Receiver<(QksId, Message)>) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -123,6 +163,9 @@ impl Shell {
             for action in actions {
                 self.act(action).await;
             }
+            if self.is_untold {
+                self.tell().await;
+            }
         }
     }
 
@@ -130,10 +173,10 @@ impl Shell {
     fn look_around(&mut self) -> Vec<Action> {
         let now = self.now();
         let mut actions = Vec::new();
-        let saes = self.directory.registered().into_iter().map(|sae| sae.id).collect();
-        actions.extend(self.routing.set_attached(saes, self.ases.clone(), now));
+        let saes = self.parts.directory.registered().into_iter().map(|sae| sae.id).collect();
+        actions.extend(self.routing.set_attached(saes, self.parts.options.ases.clone(), now));
         let is_due = self.measured.is_none_or(|at| at.elapsed() >= MEASURE);
-        for neighbour in self.neighbours.all() {
+        for neighbour in self.parts.neighbours.all() {
             let id = neighbour.id();
             if is_due {
                 actions.extend(self.routing.set_link(id, self.stock_of(&neighbour), now));
@@ -160,7 +203,7 @@ impl Shell {
     fn stock_of(&self, neighbour: &Neighbour) -> LinkStock {
         let free = neighbour.stock().free();
         let free_bytes = free.ready + free.unconfirmed + free.neighbours;
-        let capacity = self.capacities.get(neighbour.id()).copied().unwrap_or(0);
+        let capacity = self.parts.options.capacities.get(neighbour.id()).copied().unwrap_or(0);
         LinkStock { free_bits: free_bytes.saturating_mul(8), capacity_bits: capacity.max(free_bytes).saturating_mul(8) }
     }
 
@@ -170,7 +213,7 @@ impl Shell {
             Action::RoutesChanged => self.publish(),
             Action::Conflict(conflict) => tracing::error!(?conflict, "two key servers say that they have the same"),
             Action::KeepBoot(boot) => {
-                if let Err(error) = self.store.put_entry("routing", "least_boot", &boot.to_string()).await {
+                if let Err(error) = self.parts.store.put_entry(KIND, LEAST_BOOT, &boot.to_string()).await {
                     tracing::warn!(%error, "the number of starts is not kept");
                 }
             }
@@ -185,7 +228,7 @@ impl Shell {
 
     /// Hands a message to the task that brings them to that neighbour. If too many wait there, this one is lost.
     fn send(&mut self, to: QksId, message: Message) {
-        let Some(neighbour) = self.neighbours.get(&to) else { return };
+        let Some(neighbour) = self.parts.neighbours.get(&to) else { return };
         let outgoing = self.outgoing.entry(to).or_insert_with(|| {
             let (messages, waiting) = mpsc::channel(MOST_WAITING);
             tokio::spawn(bring(neighbour.client().clone(), waiting));
@@ -195,22 +238,37 @@ impl Shell {
     }
 
     fn publish(&mut self) {
-        let routes = self.routing.routes();
+        self.parts.publish(self.routing.routes());
+        self.is_untold = self.parts.store.is_shared();
+    }
+
+    /// Tells other processes the ways. If that fails it is tried again.
+    async fn tell(&mut self) {
+        let map = self.parts.routes.load().as_ref().map(|routes| serde_json::to_string(&routes.map()));
+        if let Some(Ok(map)) = map {
+            let told = timeout(PATIENCE, self.parts.store.put_entry(KIND, MAP, &map)).await;
+            self.is_untold = !matches!(told, Ok(Ok(())));
+        }
+    }
+
+    fn now(&self) -> Nanos {
+        Nanos(u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Parts {
+    fn publish(&self, routes: Routes) {
         let mut elsewhere = HashMap::new();
-        for server in routes.servers().iter().filter(|server| **server != self.local) {
+        for server in routes.servers().iter().filter(|server| **server != self.options.local) {
             for sae in routes.saes_of(server) {
                 if routes.server_of(sae) == Some(server) {
                     elsewhere.insert(sae.clone(), server.clone());
                 }
             }
         }
-        elsewhere.extend(self.fixed.iter().map(|(sae, server)| (sae.clone(), server.clone())));
+        elsewhere.extend(self.options.fixed.iter().map(|(sae, server)| (sae.clone(), server.clone())));
         self.directory.set_elsewhere(elsewhere);
         self.routes.store(Some(Arc::new(routes)));
-    }
-
-    fn now(&self) -> Nanos {
-        Nanos(u64::try_from(self.begun.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 }
 
@@ -228,3 +286,9 @@ const TICK: Duration = Duration::from_millis(250);
 const MEASURE: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(3);
 const MOST_WAITING: usize = 256;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What routing keeps in the database.
+const KIND: &str = "routing";
+const LEAST_BOOT: &str = "least_boot";
+const MAP: &str = "map";

@@ -17,7 +17,7 @@ use super::wire::{
 use crate::ids::{LinkId, QksId};
 use crate::key_id::AssignmentId;
 use crate::links::Question;
-use crate::stock::{Piece, Stock, Wish};
+use crate::stock::{BlockName, Piece, Stock, Wish};
 use crate::store::{Material, ReserveRefusal, Store, StoreError};
 
 /// The neighbours of this server, by their names.
@@ -37,6 +37,10 @@ pub struct Neighbour {
     pub(super) news: Notify,
     /// Keys of messages that it announced.
     one_time: Mutex<OneTimeKeys>,
+    /// Blocks that this process may have, but does not give out.
+    lost: Mutex<Vec<BlockName>>,
+    /// Held while this end asks for blocks, until it is on disk which ones it got.
+    pub(super) asking: tokio::sync::Mutex<()>,
     /// Where questions to this end of a source go.
     sources: Mutex<HashMap<(LinkId, u16), mpsc::Sender<Question>>>,
 }
@@ -96,6 +100,8 @@ impl Neighbour {
             down: ArcSwapOption::from_pointee(Some("it was not asked yet".to_owned())),
             news: Notify::new(),
             one_time: Mutex::default(),
+            lost: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
             sources: Mutex::default(),
         });
         tokio::spawn(reserve(Arc::downgrade(&neighbour), client.clone(), waiting));
@@ -158,22 +164,30 @@ impl Neighbour {
             return Err(PeerError::Unreachable(why.to_string()).into());
         }
         let (done, outcome) = oneshot::channel();
-        let (id, material, marks) = {
+        let (id, material, marks, process) = {
             let mut stock = self.stock();
+            let process = store.process();
             let place = self.reservations.try_reserve().map_err(|_| PeerError::Busy)?;
             let taken = stock.take(bytes, wish, now()).ok_or(TakeFailure::NoMaterial)?;
             let reservation = reservation(taken.pieces);
             let (id, material) = (reservation.id, reservation.material.clone());
             // The stock is still locked: others take after this, and so come behind it.
             place.send(Waiting { reservation, done });
-            (id, material, taken.marks)
+            (id, material, taken.marks, process)
         };
-        let marked = async { if marks.is_empty() { Ok(()) } else { store.advance(marks).await } };
+        let marked_blocks: Vec<_> = marks.iter().map(|mark| mark.block).collect();
+        let marked = async { if marks.is_empty() { Ok(Vec::new()) } else { store.advance_own(process, marks).await } };
         let reserved =
             async { outcome.await.unwrap_or_else(|_| Err(PeerError::Unreachable("it was given up".to_owned()))) };
         let (marked, reserved) = tokio::join!(marked, reserved);
         match (marked, reserved) {
-            (Ok(()), Ok(Ok(()))) => Ok(material),
+            (Ok(lost), Ok(Ok(()))) if lost.is_empty() => Ok(material),
+            (Ok(lost), Ok(Ok(()))) => {
+                tracing::warn!(neighbour = %self.id, ?lost, "blocks were taken over by another process");
+                self.lose(lost);
+                self.void(id);
+                Err(TakeFailure::Differing)
+            }
             (_, Ok(Err(refusal))) => {
                 match refusal {
                     ReserveRefusal::Gone { mark } => self.stock().advance(mark),
@@ -186,10 +200,26 @@ impl Neighbour {
                 Err(error.into())
             }
             (Err(error), Ok(Ok(()))) => {
+                self.lose(marked_blocks);
                 self.void(id);
                 Err(error.into())
             }
         }
+    }
+
+    /// Gives blocks out no more: who has them, or how far they are given out, is not known here any more. They are claimed anew.
+    pub(crate) fn lose(&self, blocks: impl IntoIterator<Item = BlockName>) {
+        let mut stock = self.stock();
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        for block in blocks {
+            stock.remove(block);
+            lost.push(block);
+        }
+    }
+
+    /// Blocks that were [lost](Self::lose) since this was asked last.
+    pub(crate) fn take_lost(&self) -> Vec<BlockName> {
+        std::mem::take(&mut *self.lost.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes a key for one message to this neighbour. The message names the pieces, by which the neighbour [finds](Self::accept) the key.

@@ -21,12 +21,13 @@ use super::wire::{
     AnnounceAnswer, AnnounceRequest, Announced, HandoverAnswer, HandoverRequest, Known, MOST_ANNOUNCED,
     MOST_RESERVATIONS, MOST_VOIDED, Purpose, Refusal, Reservation, ReserveAnswer, ReserveRequest, VoidRequest,
 };
+use crate::chair::Chair;
 use crate::directory::{Directory, Place};
 use crate::ids::{LinkId, QksId, SaeId};
 use crate::relay::frame::Frame;
 use crate::routing::Message;
 use crate::sae::Limits;
-use crate::stock::Mark;
+use crate::stock::{BlockName, Mark};
 use crate::store::{Assignment, Material, Store, StoreError};
 
 /// What the routes need.
@@ -46,6 +47,8 @@ pub struct PeerRoutes {
     pub limits: Limits,
     /// How long keys wait at most.
     pub key_lifetime: Nanos,
+    /// Whether this process speaks for the server.
+    pub chair: Chair,
 }
 
 /// The routes. Requests must carry the [`CertificateInfo`] of the caller.
@@ -77,6 +80,10 @@ impl FromRequestParts<PeerRoutes> for Calling {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, routes: &PeerRoutes) -> Result<Self, Refused> {
+        if !routes.chair.is_held() {
+            let elsewhere = "another process of this server answers other key servers";
+            return Err((StatusCode::MISDIRECTED_REQUEST, elsewhere.to_owned()));
+        }
         let unauthorized = || (StatusCode::UNAUTHORIZED, "the certificate names no neighbour".to_owned());
         let certificate = parts.extensions.get::<Arc<CertificateInfo>>().ok_or_else(unauthorized)?;
         let neighbour = |name: &str| routes.neighbours.get(&name.parse::<QksId>().ok()?);
@@ -157,13 +164,17 @@ async fn handover(
     State(routes): State<PeerRoutes>,
     Json(request): Json<HandoverRequest>,
 ) -> Result<Json<HandoverAnswer>, Refused> {
-    let most = (request.most as usize).min(MOST_ANNOUNCED);
-    let blocks = neighbour.stock().hand_over(most, now());
-    if !blocks.is_empty() {
-        // If this fails nobody gives them out until the next start, which is safe.
-        routes.store.set_owner(blocks.clone(), false).await.map_err(unavailable)?;
-    }
-    Ok(Json(HandoverAnswer { blocks }))
+    bounded(request.blocks.len(), MOST_ANNOUNCED)?;
+    let unused = neighbour.stock().hand_over(&request.blocks);
+    // The answer to an earlier request may have been lost: then a block is neither end's, until it is said again. Not while this end asks,
+    // too: it must not say that a block is the neighbour's which it is just about to get.
+    let asking = neighbour.asking.try_lock();
+    let handed = routes.store.hand_over(&request.blocks, asking.is_ok()).await;
+    drop(asking);
+    // What is not handed over, or perhaps not, is given out here once it is claimed anew.
+    let is_handed = |block: &BlockName| handed.as_ref().is_ok_and(|handed| handed.contains(block));
+    neighbour.lose(unused.into_iter().filter(|block| !is_handed(block)));
+    Ok(Json(HandoverAnswer { blocks: handed.map_err(unavailable)? }))
 }
 
 async fn ask(

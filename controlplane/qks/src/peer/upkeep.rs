@@ -9,17 +9,20 @@ use tokio::time::timeout;
 use super::client::PeerError;
 use super::neighbour::Neighbour;
 use super::wire::{AnnounceAnswer, AnnounceRequest, Announced, HandoverAnswer, HandoverRequest, Known, MOST_ANNOUNCED};
+use crate::chair::Chair;
 use crate::store::{Store, StoreError};
 
 /// Talks to a neighbour whenever there is something to say, and every second to see whether it is there. Ends with the neighbour.
-pub async fn keep_up(neighbour: Weak<Neighbour>, store: Store) {
+pub async fn keep_up(neighbour: Weak<Neighbour>, store: Store, chair: Chair) {
     loop {
         let Some(this) = neighbour.upgrade() else { return };
         expire(&this, &store).await;
         match announce(&this, &store).await {
             Ok(()) => {
                 this.set_down(None);
-                if let Err(error) = even_out(&this, &store).await {
+                if chair.is_held()
+                    && let Err(error) = even_out(&this, &store).await
+                {
                     tracing::warn!(neighbour = %this.id(), %error, "blocks are not handed over");
                 }
             }
@@ -87,22 +90,32 @@ async fn announce(neighbour: &Neighbour, store: &Store) -> Result<(), UpkeepErro
 
 /// If this end is about to run out while the other has plenty, some of it changes hands.
 async fn even_out(neighbour: &Neighbour, store: &Store) -> Result<(), UpkeepError> {
-    let free = neighbour.stock().free();
-    if free.neighbours / 4 <= free.ready + free.unconfirmed {
-        return Ok(());
-    }
-    let request = HandoverRequest { most: MOST_HANDED_OVER };
-    let HandoverAnswer { blocks } = neighbour.client().post("peer/v1/handover", &request, PATIENCE).await?;
+    let blocks = {
+        let stock = neighbour.stock();
+        let free = stock.free();
+        if free.neighbours / 4 <= free.ready + free.unconfirmed {
+            return Ok(());
+        }
+        stock.wanted(MOST_HANDED_OVER, now())
+    };
     if blocks.is_empty() {
         return Ok(());
     }
-    store.set_owner(blocks.clone(), true).await?;
+    let asking = neighbour.asking.lock().await;
+    let request = HandoverRequest { blocks };
+    let answer: HandoverAnswer = neighbour.client().post("peer/v1/handover", &request, PATIENCE).await?;
+    let handed: Vec<_> = answer.blocks.into_iter().filter(|block| request.blocks.contains(block)).collect();
+    if handed.is_empty() {
+        return Ok(());
+    }
+    let taken = store.take_on(&handed).await?;
+    drop(asking);
     let mut stock = neighbour.stock();
-    for block in &blocks {
+    for block in &taken {
         stock.set_owner(*block, true);
     }
     drop(stock);
-    tracing::debug!(neighbour = %neighbour.id(), blocks = blocks.len(), "blocks were handed over by the neighbour");
+    tracing::debug!(neighbour = %neighbour.id(), blocks = taken.len(), "blocks were handed over by the neighbour");
     neighbour.wake();
     Ok(())
 }
@@ -120,4 +133,4 @@ async fn expire(neighbour: &Arc<Neighbour>, store: &Store) {
 
 const PERIOD: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(5);
-const MOST_HANDED_OVER: u32 = 64;
+const MOST_HANDED_OVER: usize = 64;

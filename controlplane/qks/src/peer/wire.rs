@@ -97,13 +97,13 @@ pub enum Known {
     Used(u32),
 }
 
-/// `POST /peer/v1/handover`: the caller would like to give out some of the blocks that are not its own.
+/// `POST /peer/v1/handover`: the caller would like to give out these blocks, which are not its own.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct HandoverRequest {
-    pub(super) most: u32,
+    pub(super) blocks: Vec<BlockName>,
 }
 
-/// The blocks that are the caller's from now on.
+/// Those of them that are the caller's from now on, or are already. Only what was asked for counts.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct HandoverAnswer {
     pub(super) blocks: Vec<BlockName>,

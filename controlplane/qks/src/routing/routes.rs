@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use photongate_wire::IsdAs;
+use photongate_wire::{IsdAs, Nanos};
+use serde::{Deserialize, Serialize};
 
+use super::advertisement::Neighbour;
+use super::cost::Cost;
 use super::directory::{Conflict, Directory};
 use super::disjoint::disjoint_paths;
 use super::graph::{Graph, Place, Tree};
+use crate::encoding;
 use crate::ids::{QksId, SaeId};
 
 /// The ways from one server to all others, and what is attached where. It does not change; a clone is cheap.
@@ -18,6 +22,24 @@ pub struct Routes {
     pub(super) tree: Arc<Tree>,
     pub(super) urls: Arc<BTreeMap<QksId, String>>,
     pub(super) directory: Arc<Directory>,
+}
+
+/// What [`Routes`] are made of, for another process of the same server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Map {
+    local: QksId,
+    servers: BTreeMap<QksId, Server>,
+}
+
+/// A server on a [`Map`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Server {
+    /// The links that both ends agree on.
+    links: Vec<Neighbour>,
+    url: Option<String>,
+    saes: Vec<SaeId>,
+    #[serde(with = "encoding::texts")]
+    ases: Vec<IsdAs>,
 }
 
 /// A way to another server.
@@ -33,11 +55,26 @@ pub struct Route {
     pub free_bits: u64,
 }
 
+impl From<Map> for Routes {
+    fn from(map: Map) -> Self {
+        let Map { local, servers } = map;
+        let graph = Graph::join(servers.iter().map(|(name, server)| (name, server.links.as_slice())));
+        let tree = graph.place(&local).map(|root| graph.tree(root, |_| false)).unwrap_or_default();
+        let mut directory = Directory::default();
+        for (name, server) in &servers {
+            directory.saes.replace(name, server.saes.iter().cloned().collect(), true, Nanos(0));
+            directory.ases.replace(name, server.ases.iter().copied().collect(), true, Nanos(0));
+        }
+        let urls = servers.into_iter().filter_map(|(name, server)| Some((name, server.url?))).collect();
+        let (graph, tree) = (Arc::new(graph), Arc::new(tree));
+        Self { local, graph, tree, urls: Arc::new(urls), directory: Arc::new(directory) }
+    }
+}
+
 #[cfg(test)]
 impl Routes {
     /// The routes from `local` if these are all links there are: both ends, and what it costs.
     pub(crate) fn of_links(local: &str, links: &[(&str, &str, u8)]) -> Self {
-        use super::{Cost, Neighbour};
         let name = |text: &str| -> QksId { text.parse().unwrap() };
         let mut said: BTreeMap<QksId, BTreeMap<QksId, Cost>> = BTreeMap::new();
         for (one, other, cost) in links {
@@ -115,6 +152,25 @@ impl Routes {
         self.directory.conflicts()
     }
 
+    /// What they are made of. Of what several servers say to have, only what counts.
+    pub fn map(&self) -> Map {
+        let server = |name: &QksId| {
+            let link = |(server, cost, free_bits): (&QksId, u32, u64)| {
+                let cost = u8::try_from(cost).ok().and_then(|cost| Cost::try_from(cost).ok()).unwrap_or(Cost::MAX);
+                Neighbour { server: server.clone(), cost, free_bits }
+            };
+            let ases = self.directory.ases.of(name).into_iter().flatten();
+            Server {
+                links: self.links_of(name).map(link).collect(),
+                url: self.urls.get(name).cloned(),
+                saes: self.saes_of(name).filter(|sae| self.server_of(sae) == Some(name)).cloned().collect(),
+                ases: ases.filter(|isd_as| self.server_of_as(**isd_as) == Some(name)).copied().collect(),
+            }
+        };
+        let servers = self.servers().iter().map(|name| (name.clone(), server(name))).collect();
+        Map { local: self.local.clone(), servers }
+    }
+
     fn ends(&self, to: &QksId) -> Option<(Place, Place)> {
         let (root, to) = (self.graph.place(&self.local)?, self.graph.place(to)?);
         (root != to).then_some((root, to))
@@ -133,5 +189,22 @@ impl Routes {
             route.free_bits = route.free_bits.min(edge.free_bits);
         }
         Some(route)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_that_are_made_of_their_map_are_the_same() {
+        let routes = Routes::of_links("a", &[("a", "b", 1), ("b", "c", 30), ("a", "c", 100), ("d", "e", 2)]);
+        let text = serde_json::to_string(&routes.map()).unwrap();
+        let copy = Routes::from(serde_json::from_str::<Map>(&text).unwrap());
+        assert_eq!(copy.map(), routes.map());
+        for to in ["a", "b", "c", "d", "x"].map(|name| name.parse().unwrap()) {
+            assert_eq!(copy.route(&to), routes.route(&to), "{to}");
+        }
+        assert_eq!(copy.route(&"c".parse().unwrap()).unwrap().path.len(), 3);
     }
 }

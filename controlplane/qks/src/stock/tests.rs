@@ -59,8 +59,31 @@ fn what_is_over_is_not_given_out_and_leaves() {
 fn only_untouched_blocks_are_handed_over() {
     let mut stock = confirmed(&[10, 10, 10]);
     stock.take(1, Wish::default(), NOW).unwrap();
-    assert_eq!(stock.hand_over(5, NOW), [name(1), name(2)]);
+    assert_eq!(stock.hand_over(&[name(0), name(1), name(2), name(3)]), [name(1), name(2)]);
     assert_eq!(stock.free(), Free { ready: 9, unconfirmed: 0, neighbours: 20 });
+    assert_eq!(stock.wanted(1, NOW), [name(2)]);
+    assert_eq!(stock.wanted(5, END), []);
+}
+
+#[test]
+fn unused_blocks_are_spared_down_to_a_share() {
+    let mut stock = confirmed(&[10, 10, 10, 10]);
+    stock.take(1, Wish::default(), NOW).unwrap();
+    assert_eq!(stock.spare(25), [name(3)]);
+    assert_eq!(stock.free().ready, 29);
+    assert_eq!(stock.spare(0), [name(2), name(1)], "the first is in use");
+    stock.set_owner(name(0), false);
+    stock.forget_neighbours();
+    assert!(stock.is_empty());
+}
+
+#[test]
+fn a_block_counts_as_used_up_on_disk_only_with_its_last_byte() {
+    let mut stock = confirmed(&[100]);
+    let marks = |stock: &mut Stock, bytes| stock.take(bytes, Wish::default(), NOW).unwrap().marks;
+    assert_eq!(marks(&mut stock, 10), [Mark { block: name(0), used: 99 }]);
+    assert_eq!(marks(&mut stock, 89), []);
+    assert_eq!(marks(&mut stock, 1), [Mark { block: name(0), used: 100 }]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! locked; so each statement stands here once, in a macro, and is compiled for both.
 
 mod changes;
+mod claims;
 mod columns;
 mod tables;
 
@@ -13,9 +14,11 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Pool, Postgres, Sqlite};
 
+use super::claims::{Process, Standing};
 use super::judge::{ReserveRefusal, TakeRefusal, Use};
 use super::rows::{Answer, KeyRows, NewBlock, StoredBlock, Take};
 use super::{Database, StoreError};
+use crate::ids::QksId;
 use crate::key_id::AssignmentId;
 use crate::stock::{BlockName, Mark};
 
@@ -29,9 +32,9 @@ pub(super) enum Backend {
 /// Changes that are made together.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) blocks: Vec<NewBlock>,
-    pub(super) marks: Vec<Mark>,
-    pub(super) owners: Vec<(BlockName, bool)>,
+    /// Each with the process that is to give it out, if this end is.
+    pub(super) blocks: Vec<(NewBlock, Process)>,
+    pub(super) marks: Vec<(Mark, Giver)>,
     pub(super) removed: Vec<BlockName>,
     pub(super) reservations: Vec<Use>,
     pub(super) takes: Vec<Take>,
@@ -40,17 +43,30 @@ pub(super) struct Batch {
     pub(super) sweep: Option<UnixNanos>,
 }
 
+/// Who gives a block out whose mark is moved.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Giver {
+    Neighbour,
+    Process(Process),
+}
+
 /// What became of those that can be refused, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     /// The blocks that were new.
     pub(super) added: BTreeSet<BlockName>,
+    /// The blocks whose marks were not moved, because who wanted to give them out does not have them any more.
+    pub(super) lost: BTreeSet<BlockName>,
     pub(super) reservations: Vec<Result<(), ReserveRefusal>>,
     pub(super) takes: Vec<Result<KeyRows, TakeRefusal>>,
     pub(super) answers: Vec<Option<Answer>>,
 }
 
 impl Backend {
+    pub(super) const fn is_shared(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     pub(super) async fn connect(database: &Database) -> Result<Self, StoreError> {
         match database {
             Database::Sqlite(path) => {
@@ -79,11 +95,13 @@ impl Backend {
 
 mod sqlite {
     pub(super) use super::changes::sqlite::*;
+    pub(super) use super::claims::sqlite::*;
     pub(super) use super::tables::sqlite::*;
 }
 
 mod postgres {
     pub(super) use super::changes::postgres::*;
+    pub(super) use super::claims::postgres::*;
     pub(super) use super::tables::postgres::*;
 }
 
@@ -102,11 +120,18 @@ macro_rules! dispatch {
 }
 
 dispatch! {
-    pub(super) async fn version(&self) -> usize;
-    pub(super) async fn upgrade(&self, version: i64, statements: &[&'static str]) -> ();
-    pub(super) async fn commit(&self, batch: Batch) -> Outcome;
+    pub(super) async fn migrate(&self, versions: &[&[&'static str]]) -> ();
+    pub(super) async fn commit(&self, batch: &Batch) -> Outcome;
     pub(super) async fn recall(&self, caller: &str, name: &str) -> Option<Answer>;
-    pub(super) async fn blocks(&self) -> Vec<StoredBlock>;
+    pub(super) async fn join(&self) -> Process;
+    pub(super) async fn beat(&self, process: Process) -> Standing;
+    pub(super) async fn leave(&self, process: Process) -> ();
+    pub(super) async fn claim(&self, process: Process, neighbour: &QksId, most: u64, now: UnixNanos) -> Vec<StoredBlock>;
+    pub(super) async fn release(&self, process: Process, blocks: &[BlockName]) -> ();
+    pub(super) async fn hand_over(&self, process: Process, blocks: &[BlockName], may_repeat: bool) -> Vec<BlockName>;
+    pub(super) async fn take_on(&self, process: Process, blocks: &[BlockName]) -> Vec<BlockName>;
+    pub(super) async fn own_bytes(&self, neighbour: &QksId, now: UnixNanos) -> u64;
+    pub(super) async fn blocks(&self, neighbour: Option<&QksId>) -> Vec<StoredBlock>;
     pub(super) async fn block_bytes(&self, name: BlockName) -> Option<Vec<u8>>;
     pub(super) async fn entry(&self, kind: &str, name: &str) -> Option<String>;
     pub(super) async fn entries(&self, kind: &str) -> Vec<(String, String)>;

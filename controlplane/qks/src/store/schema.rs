@@ -1,29 +1,13 @@
 //! The tables, and how an older database gets them.
 
-use super::StoreError;
-use super::backend::Backend;
-
-/// Brings the tables up to date.
-pub(super) async fn migrate(backend: &Backend) -> Result<(), StoreError> {
-    let done = backend.version().await?;
-    if done > VERSIONS.len() {
-        return Err(StoreError::Unreadable(format!(
-            "its tables are of version {done}, and this program knows {} at most: run a newer one",
-            VERSIONS.len()
-        )));
-    }
-    for (version, statements) in (1..).zip(VERSIONS).skip(done) {
-        backend.upgrade(version, statements).await?;
-    }
-    Ok(())
-}
-
 /// The table that says which versions were applied, made before all others.
 pub(super) const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)";
 
 /// One list of statements a version. `{bytes}` stands for the database's type for bytes. Instants are nanoseconds since 1970, streams and
 /// ids text.
-const VERSIONS: &[&[&str]] = &[&[
+pub(super) const VERSIONS: &[&[&str]] = &[FIRST, CLAIMS];
+
+const FIRST: &[&str] = &[
     "CREATE TABLE block (
         stream TEXT NOT NULL,
         number BIGINT NOT NULL,
@@ -54,4 +38,12 @@ const VERSIONS: &[&[&str]] = &[&[
     "CREATE TABLE entry (kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (kind, name))",
     "CREATE TABLE counter (name TEXT PRIMARY KEY, value BIGINT NOT NULL)",
     "CREATE TABLE wrapped_key (number BIGINT PRIMARY KEY, wrapped {bytes} NOT NULL)",
-]];
+];
+
+/// Several processes: which of them gives a block out (0 is none), which there are, and who has the chair.
+const CLAIMS: &[&str] = &[
+    "ALTER TABLE block ADD COLUMN claimed_by BIGINT NOT NULL DEFAULT 0",
+    "CREATE INDEX block_claim ON block (neighbour, is_mine, claimed_by)",
+    "CREATE TABLE process (id BIGINT PRIMARY KEY, seen_at BIGINT NOT NULL)",
+    "CREATE TABLE lease (name TEXT PRIMARY KEY, holder BIGINT NOT NULL)",
+];

@@ -3,9 +3,44 @@ use crate::ids::StreamId;
 use crate::links::Origin;
 use crate::stock::{BlockState, Check, Piece};
 
-#[tokio::test]
-async fn keys_are_handed_out_once_to_each_who_may_have_them() {
-    let (store, _folder) = store().await;
+#[path = "../../../../tests/support/postgres.rs"]
+mod postgres;
+mod processes;
+
+/// Tests that hold on either database, each on one that is empty.
+macro_rules! on_either_database {
+    ($($test:ident)*) => {
+        mod on_sqlite {
+            use super::Database;
+
+            $(#[tokio::test]
+            async fn $test() {
+                let folder = tempfile::tempdir().unwrap();
+                super::$test(&Database::Sqlite(folder.path().join("qks.db"))).await;
+            })*
+        }
+
+        /// One test, because a server takes longer to start than all of them take.
+        #[tokio::test]
+        async fn all_that_holds_on_sqlite_holds_on_postgresql() {
+            let server = postgres::Postgres::start();
+            $($test(&processes::database(&server, stringify!($test)).await).await;)*
+        }
+    };
+}
+
+on_either_database! {
+    keys_are_handed_out_once_to_each_who_may_have_them
+    of_several_keys_all_or_none_are_handed_out
+    of_many_who_ask_for_the_same_key_at_once_one_gets_it
+    pieces_are_reserved_in_their_order_and_only_of_the_neighbours_blocks
+    what_was_committed_is_there_after_a_restart
+    what_is_over_is_swept_away_and_cannot_be_taken
+    an_answer_that_may_be_asked_for_again_is_kept_with_the_keys_it_took
+}
+
+async fn keys_are_handed_out_once_to_each_who_may_have_them(database: &Database) {
+    let store = Store::open(database).await.unwrap();
     store.reserve(assignment(1, &["bob", "carol"], 2)).await.unwrap().unwrap();
     let bob = store.take(take("bob", &[(1, 1)])).await.unwrap().unwrap();
     assert_eq!(bob.keys, [(0, 1)]);
@@ -16,9 +51,8 @@ async fn keys_are_handed_out_once_to_each_who_may_have_them() {
     assert_eq!(store.take(take("dave", &[(1, 0)])).await.unwrap(), Err(TakeRefusal::NotFound), "it is forgotten");
 }
 
-#[tokio::test]
-async fn of_several_keys_all_or_none_are_handed_out() {
-    let (store, _folder) = store().await;
+async fn of_several_keys_all_or_none_are_handed_out(database: &Database) {
+    let store = Store::open(database).await.unwrap();
     store.reserve(assignment(1, &["bob"], 2)).await.unwrap().unwrap();
     for keys in [&[(1, 0), (2, 0)][..], &[(1, 0), (1, 2)], &[(1, 0), (1, 0)]] {
         assert_eq!(store.take(take("bob", keys)).await.unwrap(), Err(TakeRefusal::NotFound), "{keys:?}");
@@ -26,9 +60,8 @@ async fn of_several_keys_all_or_none_are_handed_out() {
     store.take(take("bob", &[(1, 0), (1, 1)])).await.unwrap().unwrap();
 }
 
-#[tokio::test]
-async fn of_many_who_ask_for_the_same_key_at_once_one_gets_it() {
-    let (store, _folder) = store().await;
+async fn of_many_who_ask_for_the_same_key_at_once_one_gets_it(database: &Database) {
+    let store = Store::open(database).await.unwrap();
     store.reserve(assignment(1, &["bob"], 1)).await.unwrap().unwrap();
     let asking: Vec<_> = (0..50)
         .map(|_| {
@@ -43,9 +76,8 @@ async fn of_many_who_ask_for_the_same_key_at_once_one_gets_it() {
     assert_eq!(got, 1);
 }
 
-#[tokio::test]
-async fn pieces_are_reserved_in_their_order_and_only_of_the_neighbours_blocks() {
-    let (store, _folder) = store().await;
+async fn pieces_are_reserved_in_their_order_and_only_of_the_neighbours_blocks(database: &Database) {
+    let store = Store::open(database).await.unwrap();
     store.add_blocks(vec![block(0, false), block(1, true)]).await.unwrap();
     let of = |id, pieces: &[(u64, u32, u32)]| Assignment {
         material: Material { pieces: pieces.iter().map(|piece| this(*piece)).collect(), ..material(1) },
@@ -61,19 +93,20 @@ async fn pieces_are_reserved_in_their_order_and_only_of_the_neighbours_blocks() 
     store.reserve(of(4, &[(0, 48, 52)])).await.unwrap().unwrap();
 }
 
-#[tokio::test]
-async fn what_was_committed_is_there_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::Sqlite(folder.path().join("qks.db"));
-    let store = Store::open(&database).await.unwrap();
+async fn what_was_committed_is_there_after_a_restart(database: &Database) {
+    let store = Store::open(database).await.unwrap();
     store.add_blocks(vec![block(0, true), block(1, false)]).await.unwrap();
-    store.advance(vec![Mark { block: name(0), used: 64 }]).await.unwrap();
-    store.advance(vec![Mark { block: name(0), used: 32 }]).await.unwrap();
-    store.set_owner(vec![name(1)], true).await.unwrap();
+    for used in [64, 32] {
+        let marks = vec![Mark { block: name(0), used }];
+        assert_eq!(store.advance_own(store.process(), marks).await.unwrap(), []);
+    }
+    assert_eq!(store.beat().await.unwrap(), Standing::Member { has_chair: true, processes: 1 });
+    assert_eq!(store.take_on(&[name(1)]).await.unwrap(), [name(1)]);
     store.reserve(assignment(1, &["bob"], 1)).await.unwrap().unwrap();
     assert_eq!((store.count("boot").await.unwrap(), store.count("boot").await.unwrap()), (1, 2));
+    store.leave().await.unwrap();
     drop(store);
-    let store = Store::open(&database).await.unwrap();
+    let store = Store::open(database).await.unwrap();
     let blocks: Vec<_> = store.blocks().await.unwrap();
     assert_eq!(
         blocks.iter().map(|block| (block.state.used, block.state.is_mine)).collect::<Vec<_>>(),
@@ -84,9 +117,8 @@ async fn what_was_committed_is_there_after_a_restart() {
     store.take(take("bob", &[(1, 0)])).await.unwrap().unwrap();
 }
 
-#[tokio::test]
-async fn what_is_over_is_swept_away_and_cannot_be_taken() {
-    let (store, _folder) = store().await;
+async fn what_is_over_is_swept_away_and_cannot_be_taken(database: &Database) {
+    let store = Store::open(database).await.unwrap();
     store.add_blocks(vec![block(0, true)]).await.unwrap();
     store.reserve(assignment(1, &["bob"], 1)).await.unwrap().unwrap();
     let late = Take { now: END, ..take("bob", &[(1, 0)]) };
@@ -101,9 +133,8 @@ async fn what_is_over_is_swept_away_and_cannot_be_taken() {
     assert_eq!(store.take(take("bob", &[(1, 0)])).await.unwrap(), Err(TakeRefusal::NotFound));
 }
 
-#[tokio::test]
-async fn an_answer_that_may_be_asked_for_again_is_kept_with_the_keys_it_took() {
-    let (store, _folder) = store().await;
+async fn an_answer_that_may_be_asked_for_again_is_kept_with_the_keys_it_took(database: &Database) {
+    let store = Store::open(database).await.unwrap();
     store.reserve(assignment(1, &["bob"], 1)).await.unwrap().unwrap();
     let answer = Answer {
         caller: "bob".to_owned(),
@@ -117,11 +148,6 @@ async fn an_answer_that_may_be_asked_for_again_is_kept_with_the_keys_it_took() {
     let kept = store.recall("bob", "again").await.unwrap().unwrap();
     assert_eq!(kept, Answer { rows, ..answer.clone() });
     assert_eq!(store.remember(answer).await.unwrap(), Some(kept), "the first one stays");
-}
-
-async fn store() -> (Store, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    (Store::open(&Database::Sqlite(folder.path().join("qks.db"))).await.unwrap(), folder)
 }
 
 fn assignment(id: u8, takers: &[&str], count: u16) -> Assignment {

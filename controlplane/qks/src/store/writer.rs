@@ -4,7 +4,8 @@ use photongate_wire::UnixNanos;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
-use super::backend::{Backend, Batch};
+use super::backend::{Backend, Batch, Giver, Outcome};
+use super::claims::Process;
 use super::judge::Use;
 use super::judge::{ReserveRefusal, TakeRefusal};
 use super::rows::{Answer, Assignment, KeyRows, Material, NewBlock, Take};
@@ -14,9 +15,8 @@ use crate::stock::{BlockName, Mark};
 /// A change, and where its outcome goes.
 #[derive(Debug)]
 pub(super) enum Command {
-    AddBlocks(Vec<NewBlock>, Done<Vec<BlockName>>),
-    Advance(Vec<Mark>, Done<()>),
-    SetOwner(Vec<BlockName>, bool, Done<()>),
+    AddBlocks(Vec<NewBlock>, Process, Done<Vec<BlockName>>),
+    Advance(Vec<Mark>, Giver, Done<Vec<BlockName>>),
     RemoveBlocks(Vec<BlockName>, Done<()>),
     Reserve(Assignment, Done<Result<(), ReserveRefusal>>),
     UseUp(Material, UnixNanos, Done<Result<(), ReserveRefusal>>),
@@ -32,7 +32,10 @@ type Done<T> = oneshot::Sender<Result<T, StoreError>>;
 #[derive(Default)]
 struct Waiting {
     plain: Vec<Done<()>>,
+    /// With the blocks that are new if they were added.
     blocks: Vec<(Vec<BlockName>, Done<Vec<BlockName>>)>,
+    /// With the blocks that are not the process's any more if their marks were not moved.
+    marks: Vec<(Vec<BlockName>, Done<Vec<BlockName>>)>,
     reservations: Vec<Done<Result<(), ReserveRefusal>>>,
     takes: Vec<Done<Result<KeyRows, TakeRefusal>>>,
     answers: Vec<Done<Option<Answer>>>,
@@ -46,17 +49,13 @@ pub(super) async fn run(backend: Backend, mut commands: mpsc::Receiver<Command>)
         let mut waiting = Waiting::default();
         for command in collected.drain(..) {
             match command {
-                Command::AddBlocks(blocks, done) => {
+                Command::AddBlocks(blocks, process, done) => {
                     waiting.blocks.push((blocks.iter().map(|block| block.name).collect(), done));
-                    batch.blocks.extend(blocks);
+                    batch.blocks.extend(blocks.into_iter().map(|block| (block, process)));
                 }
-                Command::Advance(marks, done) => {
-                    batch.marks.extend(marks);
-                    waiting.plain.push(done);
-                }
-                Command::SetOwner(blocks, is_mine, done) => {
-                    batch.owners.extend(blocks.into_iter().map(|block| (block, is_mine)));
-                    waiting.plain.push(done);
+                Command::Advance(marks, giver, done) => {
+                    waiting.marks.push((marks.iter().map(|mark| mark.block).collect(), done));
+                    batch.marks.extend(marks.into_iter().map(|mark| (mark, giver)));
                 }
                 Command::RemoveBlocks(blocks, done) => {
                     batch.removed.extend(blocks);
@@ -88,18 +87,33 @@ pub(super) async fn run(backend: Backend, mut commands: mpsc::Receiver<Command>)
                 }
             }
         }
-        waiting.tell(backend.commit(batch).await);
+        waiting.tell(commit(&backend, &batch).await);
     }
+}
+
+/// What stands in the way of others' changes is tried again: nothing of it was done.
+async fn commit(backend: &Backend, batch: &Batch) -> Result<Outcome, StoreError> {
+    for _ in 1..ATTEMPTS {
+        match backend.commit(batch).await {
+            Err(StoreError::Contended) => tracing::debug!("a transaction is tried again"),
+            outcome => return outcome,
+        }
+    }
+    backend.commit(batch).await
 }
 
 impl Waiting {
     /// Whoever has given up waiting is passed over.
-    fn tell(self, outcome: Result<super::backend::Outcome, StoreError>) {
+    fn tell(self, outcome: Result<Outcome, StoreError>) {
         match outcome {
             Ok(outcome) => {
                 self.plain.into_iter().for_each(|done| drop(done.send(Ok(()))));
                 for (mut names, done) in self.blocks {
                     names.retain(|name| outcome.added.contains(name));
+                    drop(done.send(Ok(names)));
+                }
+                for (mut names, done) in self.marks {
+                    names.retain(|name| outcome.lost.contains(name));
                     drop(done.send(Ok(names)));
                 }
                 tell_each(self.reservations, outcome.reservations);
@@ -109,6 +123,7 @@ impl Waiting {
             Err(error) => {
                 tracing::error!(%error, "a transaction failed");
                 self.plain.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
+                self.marks.into_iter().for_each(|(_, done)| drop(done.send(Err(error.clone()))));
                 self.blocks.into_iter().for_each(|(_, done)| drop(done.send(Err(error.clone()))));
                 self.reservations.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
                 self.takes.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
@@ -125,3 +140,4 @@ fn tell_each<T>(waiting: Vec<Done<T>>, outcomes: Vec<T>) {
 }
 
 const LARGEST_BATCH: usize = 1_024;
+const ATTEMPTS: u32 = 5;

@@ -272,6 +272,10 @@ impl LinkSource for Script {
             Ok(())
         })
     }
+
+    fn again(&self) -> Box<dyn LinkSource> {
+        Box::new(self.clone())
+    }
 }
 
 fn hybrid(of: [Script; 2], when_one_fails: WhenOneFails) -> Hybrid {

@@ -10,11 +10,12 @@ use photongate_wire::UnixNanos;
 use serde_json::json;
 use sqlx::{Pool, Postgres, Sqlite};
 
-use super::columns::{RECALL, answer_of, block_name, bytes, instant, json_text, parsed, unreadable};
-use super::{Batch, Outcome};
+use super::columns::{NOBODY, RECALL, answer_of, block_name, bytes, instant, json_text, parsed, unreadable};
+use super::{Batch, Giver, Outcome};
 use crate::key_id::AssignmentId;
 use crate::stock::{BlockName, Mark};
 use crate::store::StoreError;
+use crate::store::claims::Process;
 use crate::store::judge::{self, AssignmentRow, AssignmentRows, BlockRow, ReserveRefusal, TakeRefusal, Use};
 use crate::store::rows::{Answer, KeyRows, NewBlock, Take};
 
@@ -28,54 +29,51 @@ macro_rules! changes {
             type Db = Pool<$database>;
             type Tx<'t> = Transaction<'t, $database>;
 
-            pub(in crate::store) async fn commit(db: &Db, batch: Batch) -> Result<Outcome, StoreError> {
+            pub(in crate::store) async fn commit(db: &Db, batch: &Batch) -> Result<Outcome, StoreError> {
                 let now = now();
                 let mut tx = db.begin_with($begin).await?;
-                let added = add_blocks(&mut tx, batch.blocks, now).await?;
-                advance(&mut tx, &batch.marks, now).await?;
-                for (block, is_mine) in batch.owners {
-                    let sql = "UPDATE block SET is_mine = $3 WHERE stream = $1 AND number = $2";
-                    named(sqlx::query(sql), block).bind(i64::from(is_mine)).execute(&mut *tx).await?;
-                }
-                for block in batch.removed {
+                let added = add_blocks(&mut tx, &batch.blocks, now).await?;
+                let lost = advance(&mut tx, &batch.marks, now).await?;
+                for block in &batch.removed {
                     let sql = "DELETE FROM block WHERE stream = $1 AND number = $2";
-                    named(sqlx::query(sql), block).execute(&mut *tx).await?;
+                    named(sqlx::query(sql), *block).execute(&mut *tx).await?;
                 }
-                let reservations = reserve(&mut tx, batch.reservations).await?;
-                let takes = take(&mut tx, batch.takes).await?;
+                let reservations = reserve(&mut tx, &batch.reservations).await?;
+                let takes = take(&mut tx, &batch.takes).await?;
                 if !batch.voided.is_empty() {
                     delete_assignments(&mut tx, batch.voided.iter()).await?;
                 }
                 let mut answers = Vec::with_capacity(batch.answers.len());
-                for answer in batch.answers {
-                    answers.push(remember(&mut tx, &answer).await?);
+                for answer in &batch.answers {
+                    answers.push(remember(&mut tx, answer).await?);
                 }
                 if let Some(now) = batch.sweep {
                     sweep(&mut tx, now).await?;
                 }
                 tx.commit().await?;
-                Ok(Outcome { added, reservations, takes, answers })
+                Ok(Outcome { added, lost, reservations, takes, answers })
             }
 
             async fn add_blocks(
                 tx: &mut Tx<'_>,
-                blocks: Vec<NewBlock>,
+                blocks: &[(NewBlock, Process)],
                 now: UnixNanos,
             ) -> Result<BTreeSet<BlockName>, StoreError> {
                 let mut added = BTreeSet::new();
-                for block in blocks {
+                for (block, process) in blocks {
                     let NewBlock { name, state, neighbour, link, sealed } = block;
+                    let claimed_by = if state.is_mine { process.0 } else { NOBODY };
                     // A block that was used up and swept away must not come back, however often its source brings it.
                     let sql = "INSERT INTO stream (stream, next) VALUES ($1, $2 + 1) ON CONFLICT (stream)
                         DO UPDATE SET next = excluded.next WHERE stream.next < excluded.next";
-                    if named(sqlx::query(sql), name).execute(&mut **tx).await?.rows_affected() == 0 {
+                    if named(sqlx::query(sql), *name).execute(&mut **tx).await?.rows_affected() == 0 {
                         continue;
                     }
-                    added.insert(name);
+                    added.insert(*name);
                     let sql = "INSERT INTO block (stream, number, neighbour, link, origin, is_mine, length, used, made_at, expires_at,
-                            retire_at, fingerprint, sealed)
-                        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
-                    named(sqlx::query(sql), name)
+                            retire_at, fingerprint, sealed, claimed_by)
+                        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING";
+                    named(sqlx::query(sql), *name)
                         .bind(neighbour.as_str().to_owned())
                         .bind(link.as_str().to_owned())
                         .bind(state.origin.to_string())
@@ -86,27 +84,37 @@ macro_rules! changes {
                         .bind(instant(state.expires_at))
                         .bind(instant(now))
                         .bind(format!("{:032x}", u128::from_be_bytes(state.check.0)))
-                        .bind(sealed)
+                        .bind(sealed.clone())
+                        .bind(claimed_by)
                         .execute(&mut **tx)
                         .await?;
                 }
                 Ok(added)
             }
 
-            async fn advance(tx: &mut Tx<'_>, marks: &[Mark], now: UnixNanos) -> Result<(), StoreError> {
-                for mark in marks {
+            /// Returns the blocks that were to be given out by a process that they do not belong to any more.
+            async fn advance(tx: &mut Tx<'_>, marks: &[(Mark, Giver)], now: UnixNanos) -> Result<BTreeSet<BlockName>, StoreError> {
+                let mut lost = BTreeSet::new();
+                for (mark, giver) in marks {
                     let sql = "UPDATE block SET used = CASE WHEN used > $3 THEN used ELSE $3 END, retire_at = $4
-                        WHERE stream = $1 AND number = $2";
+                        WHERE stream = $1 AND number = $2 AND is_mine = $5 AND claimed_by = $6";
+                    let (is_mine, claimed_by) = match giver {
+                        Giver::Neighbour => (0, NOBODY),
+                        Giver::Process(process) => (1, process.0),
+                    };
                     let retire_at = now.saturating_add(KEPT_AFTER_USE);
                     let query = named(sqlx::query(sql), mark.block).bind(i64::from(mark.used)).bind(instant(retire_at));
-                    query.execute(&mut **tx).await?;
+                    let moved = query.bind(is_mine).bind(claimed_by).execute(&mut **tx).await?.rows_affected();
+                    if moved == 0 {
+                        lost.insert(mark.block);
+                    }
                 }
-                Ok(())
+                Ok(lost)
             }
 
             async fn reserve(
                 tx: &mut Tx<'_>,
-                reservations: Vec<Use>,
+                reservations: &[Use],
             ) -> Result<Vec<Result<(), ReserveRefusal>>, StoreError> {
                 if reservations.is_empty() {
                     return Ok(Vec::new());
@@ -119,11 +127,11 @@ macro_rules! changes {
                 let mut rows = Vec::with_capacity(reservations.len());
                 let mut retire_at = UnixNanos(0);
                 for wanted in reservations {
-                    let outcome = judge::reserve(&wanted, &mut blocks);
+                    let outcome = judge::reserve(wanted, &mut blocks);
                     if outcome.is_ok() {
                         retire_at = retire_at.max(wanted.expires_at);
-                        let row = wanted.keys.map(|(id, row)| {
-                            json!([id.to_string(), json_text(&row), instant(wanted.expires_at)])
+                        let row = wanted.keys.as_ref().map(|(id, row)| {
+                            json!([id.to_string(), json_text(row), instant(wanted.expires_at)])
                         });
                         rows.extend(row);
                     }
@@ -169,7 +177,7 @@ macro_rules! changes {
 
             async fn take(
                 tx: &mut Tx<'_>,
-                takes: Vec<Take>,
+                takes: &[Take],
             ) -> Result<Vec<Result<KeyRows, TakeRefusal>>, StoreError> {
                 if takes.is_empty() {
                     return Ok(Vec::new());
@@ -178,9 +186,9 @@ macro_rules! changes {
                 let mut rows = AssignmentRows { rows: assignment_rows(tx, &ids).await?, ..AssignmentRows::default() };
                 let mut outcomes = Vec::with_capacity(takes.len());
                 for take in takes {
-                    let outcome = rows.take(&take);
-                    if let (Ok(rows), Some(answer)) = (&outcome, take.remember) {
-                        remember(tx, &Answer { rows: rows.clone(), ..answer }).await?;
+                    let outcome = rows.take(take);
+                    if let (Ok(rows), Some(answer)) = (&outcome, &take.remember) {
+                        remember(tx, &Answer { rows: rows.clone(), ..answer.clone() }).await?;
                     }
                     outcomes.push(outcome);
                 }

@@ -2,14 +2,16 @@
 
 use sqlx::{Pool, Postgres, Sqlite};
 
-use super::columns::{RECALL, answer_of, block_name, bytes, origin_of, unix_nanos, unreadable};
-use crate::stock::{BlockName, BlockState, Check};
+use super::columns::{BlockColumns, RECALL, answer_of, stored_block, unreadable};
+use crate::ids::QksId;
+use crate::stock::BlockName;
 use crate::store::StoreError;
 use crate::store::rows::{Answer, StoredBlock};
 use crate::store::schema::VERSION_TABLE;
 
+/// `$alone` keeps other processes from the tables until the transaction ends.
 macro_rules! tables {
-    ($module:ident, $database:ty, begin = $begin:literal, bytes = $bytes:literal) => {
+    ($module:ident, $database:ty, begin = $begin:literal, alone = $alone:literal, bytes = $bytes:literal) => {
         pub(in crate::store) mod $module {
             use sqlx::AssertSqlSafe;
 
@@ -17,23 +19,27 @@ macro_rules! tables {
 
             type Db = Pool<$database>;
 
-            pub(in crate::store) async fn version(db: &Db) -> Result<usize, StoreError> {
-                sqlx::query(VERSION_TABLE).execute(db).await?;
-                let sql = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
-                let version: i64 = sqlx::query_scalar(sql).fetch_one(db).await?;
-                usize::try_from(version).map_err(|_| StoreError::Unreadable(format!("the version {version}")))
-            }
-
-            pub(in crate::store) async fn upgrade(db: &Db, version: i64, statements: &[&'static str]) -> Result<(), StoreError> {
+            /// Brings the tables up to date. Of several processes that start at once one does it, and the others wait and find it done.
+            pub(in crate::store) async fn migrate(db: &Db, versions: &[&[&'static str]]) -> Result<(), StoreError> {
                 let mut tx = db.begin_with($begin).await?;
-                let sql = "INSERT INTO schema_version (version) VALUES ($1) ON CONFLICT DO NOTHING";
-                let ours = sqlx::query(sql).bind(version).execute(&mut *tx).await?.rows_affected();
-                // Another process of the site may be at it, too: the first one's row makes the others wait, and find it done.
-                if ours == 1 {
-                    for statement in statements {
+                sqlx::query($alone).execute(&mut *tx).await?;
+                sqlx::query(VERSION_TABLE).execute(&mut *tx).await?;
+                let sql = "SELECT COALESCE(MAX(version), 0) FROM schema_version";
+                let done: i64 = sqlx::query_scalar(sql).fetch_one(&mut *tx).await?;
+                let done = usize::try_from(done).map_err(|_| unreadable(format!("the version {done}")))?;
+                if done > versions.len() {
+                    return Err(unreadable(format!(
+                        "its tables are of version {done}, and this program knows {} at most: run a newer one",
+                        versions.len()
+                    )));
+                }
+                for (version, statements) in (1_i64..).zip(versions).skip(done) {
+                    for statement in *statements {
                         let statement = statement.replace("{bytes}", $bytes);
                         sqlx::query(AssertSqlSafe(statement)).execute(&mut *tx).await?;
                     }
+                    let sql = "INSERT INTO schema_version (version) VALUES ($1)";
+                    sqlx::query(sql).bind(version).execute(&mut *tx).await?;
                 }
                 Ok(tx.commit().await?)
             }
@@ -43,26 +49,13 @@ macro_rules! tables {
                 row.map(|row| answer_of(caller, name, row)).transpose()
             }
 
-            pub(in crate::store) async fn blocks(db: &Db) -> Result<Vec<StoredBlock>, StoreError> {
-                let sql = "SELECT stream, number, neighbour, link, origin, is_mine, length, used, made_at, expires_at, fingerprint FROM block";
-                let rows: Vec<(String, i64, String, String, String, i64, i64, i64, i64, i64, String)> =
-                    sqlx::query_as(sql).fetch_all(db).await?;
-                let rows = rows.into_iter().map(|row| {
-                    let (stream, number, neighbour, link, origin, is_mine, length, used, made_at, expires_at, check) = row;
-                    let state = BlockState {
-                        length: bytes(length)?,
-                        used: bytes(used)?,
-                        is_mine: is_mine != 0,
-                        origin: origin_of(&origin)?,
-                        made_at: unix_nanos(made_at),
-                        expires_at: unix_nanos(expires_at),
-                        check: Check(u128::from_str_radix(&check, 16).map_err(unreadable)?.to_be_bytes()),
-                    };
-                    let neighbour = neighbour.parse().map_err(unreadable)?;
-                    let link = link.parse().map_err(unreadable)?;
-                    Ok(StoredBlock { name: block_name(&stream, number)?, state, neighbour, link })
-                });
-                rows.collect()
+            /// All blocks; or those that this neighbour gives out.
+            pub(in crate::store) async fn blocks(db: &Db, neighbour: Option<&QksId>) -> Result<Vec<StoredBlock>, StoreError> {
+                let sql = "SELECT stream, number, neighbour, link, origin, is_mine, length, used, made_at, expires_at, fingerprint
+                    FROM block WHERE $1 = '' OR is_mine = 0 AND neighbour = $1";
+                let query = sqlx::query_as(sql).bind(neighbour.map_or("", QksId::as_str).to_owned());
+                let rows: Vec<BlockColumns> = query.fetch_all(db).await?;
+                rows.into_iter().map(stored_block).collect()
             }
 
             pub(in crate::store) async fn block_bytes(db: &Db, name: BlockName) -> Result<Option<Vec<u8>>, StoreError> {
@@ -129,9 +122,9 @@ macro_rules! tables {
 }
 
 tables! {
-    sqlite, Sqlite, begin = "BEGIN IMMEDIATE", bytes = "BLOB"
+    sqlite, Sqlite, begin = "BEGIN IMMEDIATE", alone = "SELECT 1", bytes = "BLOB"
 }
 
 tables! {
-    postgres, Postgres, begin = "BEGIN", bytes = "BYTEA"
+    postgres, Postgres, begin = "BEGIN", alone = "SELECT pg_advisory_xact_lock(7021770112)", bytes = "BYTEA"
 }
