@@ -9,11 +9,12 @@ use std::str::FromStr;
 
 use photongate_net::config::{self, FromValue, Loaded, Problems, Reported, Section, Value};
 use photongate_net::http::{ManagementConfig, ManagementDefaults};
-use photongate_wire::Nanos;
+use photongate_wire::{IsdAs, Nanos};
 use url::Url;
 
 pub use self::sources::{Bb84Config, SourceConfig};
 use crate::directory::IdentityRule;
+use crate::drkey::DrkeyConfig;
 use crate::ids::{LinkId, NotAName, QksId, SaeId};
 use crate::keys::KeyOptions;
 use crate::sae::Limits;
@@ -46,6 +47,8 @@ pub struct QksConfig {
     pub neighbours: Vec<NeighbourConfig>,
     /// The links.
     pub links: Vec<LinkConfig>,
+    /// The keys between autonomous systems.
+    pub drkey: DrkeyConfig,
 }
 
 /// `[tls]`: PEM files.
@@ -99,6 +102,8 @@ pub struct NeighbourConfig {
     pub other_urls: Vec<Url>,
     /// Applications that are known to be served there, whatever routing says.
     pub saes: Vec<SaeId>,
+    /// The autonomous systems whose DRKeys it makes.
+    pub isd_as: Vec<IsdAs>,
 }
 
 /// One of `[[links]]`.
@@ -164,12 +169,20 @@ fn read(root: &mut Section<'_>) -> Result<QksConfig, Reported> {
         let certificates = sae.list("certificates");
         Ok(SaeConfigured { id: id?, certificates: certificates? })
     });
+    let drkey = root.section("drkey", DrkeyConfig::read);
+    let mut ases: BTreeSet<_> = drkey.iter().flat_map(|drkey: &DrkeyConfig| drkey.isd_as.iter().copied()).collect();
     let neighbours = root.sections("neighbours", |neighbour| {
         let id = neighbour.required("id");
-        let url = neighbour.required_with("url", "\"https://qks-b.example:8444/\"", https);
-        let other_urls = neighbour.or_with("other_urls", Vec::new(), |urls| urls.items(https));
+        let url = neighbour.required_with("url", "\"https://qks-b.example:8444/\"", key_server_url);
+        let other_urls = neighbour.or_with("other_urls", Vec::new(), |urls| urls.items(key_server_url));
         let saes = neighbour.list("saes");
-        Ok(NeighbourConfig { id: id?, url: url?, other_urls: other_urls?, saes: saes? })
+        let isd_as = neighbour.or_with("isd_as", Vec::new(), |list| {
+            list.items(|value| {
+                let isd_as = IsdAs::from_value(value)?;
+                if ases.insert(isd_as) { Ok(isd_as) } else { Err(value.refuse("is served by one key server only")) }
+            })
+        });
+        Ok(NeighbourConfig { id: id?, url: url?, other_urls: other_urls?, saes: saes?, isd_as: isd_as? })
     });
     let known: BTreeSet<_> =
         neighbours.iter().flatten().map(|neighbour: &NeighbourConfig| neighbour.id.clone()).collect();
@@ -188,6 +201,7 @@ fn read(root: &mut Section<'_>) -> Result<QksConfig, Reported> {
         saes: saes?,
         neighbours: neighbours?,
         links: links?,
+        drkey: drkey?,
     })
 }
 
@@ -260,10 +274,14 @@ fn bits(value: &Value<'_>) -> Result<u32, Reported> {
     if bits.is_multiple_of(8) { Ok(bits) } else { Err(value.refuse("is no multiple of 8 bits")) }
 }
 
-fn https(value: &Value<'_>) -> Result<Url, Reported> {
+/// Where a key server is: an `https` URL that ends in `/`, with no name or password in it.
+///
+/// # Errors
+/// It is something else, which has been reported.
+pub fn key_server_url(value: &Value<'_>) -> Result<Url, Reported> {
     let url = Url::parse(value.text()?).ok().filter(|url| url.scheme() == "https" && url.host().is_some());
     let url = url.filter(|url| url.username().is_empty() && url.password().is_none() && url.path().ends_with('/'));
-    url.ok_or_else(|| value.refuse("is not where a key server is: write a URL like \"https://qks-b.example:8444/\""))
+    url.ok_or_else(|| value.refuse("is not where a key server is: write a URL like \"https://qks.example:8443/\""))
 }
 
 /// A name is written as text.

@@ -30,6 +30,27 @@ impl<'de> Deserialize<'de> for Bytes64 {
     }
 }
 
+/// For `#[serde(with)]`: a value that is written as it prints.
+pub(crate) mod text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(crate) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// For `#[serde(with)]`: a list of values that are written as they print.
 pub(crate) mod texts {
     use std::fmt::Display;

@@ -1,6 +1,6 @@
 //! Keys for applications: made, shared with the server of whoever else gets them, and handed out once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -23,7 +23,6 @@ use crate::peer::{
 use crate::relay;
 use crate::relay::plan::NoPlan;
 use crate::relay::source::NotBegun;
-use crate::routing::Routes;
 use crate::sae::{ApiError, CheckedRequest, Extensions, KeyContainer, Limits, NamedKey, Status};
 use crate::secrets::SecretsError;
 use crate::stock::Wish;
@@ -194,13 +193,10 @@ impl KeyService {
     /// Whether there is a way to a server over others, and the request does not forbid it.
     fn can_relay(&self, server: &QksId, asked: &Extensions) -> bool {
         let routes = self.link_state.routes();
-        let another = |routes: &Routes| {
-            routes.disjoint_paths(server, 2, &BTreeSet::new()).iter().any(|route| route.path.len() > 2)
-        };
         asked.require_direct.value() != Some(&true)
             && asked.source.value().is_none()
             && asked.max_age.value().is_none()
-            && routes.is_some_and(|routes| another(&routes))
+            && routes.is_some_and(|routes| routes.lead_around(server))
     }
 
     /// Keys for applications of servers without a common link, or of several servers, are random, and travel hop by hop.

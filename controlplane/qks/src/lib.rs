@@ -10,6 +10,7 @@ pub mod chair;
 pub mod client;
 pub mod config;
 pub mod directory;
+pub mod drkey;
 pub mod encoding;
 mod https;
 pub mod ids;

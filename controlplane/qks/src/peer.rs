@@ -17,7 +17,7 @@ pub use self::client::{PeerClient, PeerError};
 pub use self::link_state::{LinkState, LinkStateOptions};
 pub(crate) use self::neighbour::ATTEMPTS;
 pub use self::neighbour::{Neighbour, Neighbours, TakeFailure};
-pub use self::relaying::{Relay, RelayError};
+pub use self::relaying::{Letter, Relay, RelayError};
 pub use self::routes::{PeerRoutes, refusal, router};
 pub use self::upkeep::keep_up;
 pub use self::wire::{Known, Purpose, Refusal, Reservation};

@@ -7,11 +7,13 @@
 //! - [`plan`]: which paths.
 //! - [`frame`]: what travels over one hop, how it is sealed, and what a receiver insists on.
 //! - [`envelope`]: what is around a payload, so that its two ends know that they hold the same one.
+//! - [`payload`]: what it consists of.
 //! - [`source`], [`destination`]: what the two ends remember.
 
 pub mod destination;
 pub mod envelope;
 pub mod frame;
+pub mod payload;
 pub mod plan;
 pub mod source;
 

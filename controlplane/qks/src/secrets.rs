@@ -58,3 +58,10 @@ pub trait WrappedKeys: fmt::Debug + Send + Sync {
     /// Keeps a wrapped key. Returns `false`, and keeps nothing, if another process was faster with this number.
     fn add<'k>(&'k self, number: u32, wrapped: &'k [u8]) -> Sealing<'k, bool>;
 }
+
+/// A keyring of a process whose data keys are in `keys`, for tests of what is sealed.
+#[cfg(test)]
+pub(crate) fn keyring_of(keys: std::sync::Arc<dyn WrappedKeys>) -> std::sync::Arc<dyn Keyring> {
+    let master = embedded::MasterKeys::new(Master::Key(Zeroizing::new([1; 32])), Vec::new());
+    std::sync::Arc::new(Envelope::new(master, keys, Limits::default()))
+}

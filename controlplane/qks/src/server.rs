@@ -1,6 +1,6 @@
 //! The key server: everything joined.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use crate::admin::{Admin, History, LinkParts, Parts};
 use crate::config::{LinkConfig, NeighbourConfig, QksConfig};
 use crate::directory::{Directory, Sae};
+use crate::drkey::{self, AsDirectory, DrkeyParts, DrkeyRoutes, DrkeyService};
 use crate::ids::LinkId;
 use crate::intake::{self, Link};
 use crate::keys::KeyService;
@@ -31,7 +32,7 @@ use crate::peer::{
 };
 use crate::routing::{Settings, TlsSignatures};
 use crate::sae::{self, SaeRoutes};
-use crate::secrets::{OpenError, SecretRefError};
+use crate::secrets::{Keyring, OpenError, SecretRefError};
 use crate::sources::{OpenSourceError, Opener};
 use crate::store::{Database, Store, StoreError};
 
@@ -40,6 +41,7 @@ use crate::store::{Database, Store, StoreError};
 pub struct Qks {
     saes: MachineServer,
     sae_routes: SaeRoutes,
+    drkey_routes: DrkeyRoutes,
     peers: MachineServer,
     peer_routes: PeerRoutes,
     admin: Admin,
@@ -97,7 +99,8 @@ impl Qks {
         };
         let store = Store::open(&database).await?;
         let secrets = config.secrets.open(Arc::new(store.clone())).await?;
-        let materials = Materials::new(store.clone(), Arc::new(secrets.keyring));
+        let keyring: Arc<dyn Keyring> = Arc::new(secrets.keyring);
+        let materials = Materials::new(store.clone(), Arc::clone(&keyring));
         let directory = Arc::new(Directory::open(store.clone(), config.sae.identity).await?);
         for sae in &config.saes {
             directory.register(Sae { id: sae.id.clone(), certificates: sae.certificates.clone() }).await?;
@@ -153,7 +156,7 @@ impl Qks {
         let signatures = Arc::new(TlsSignatures::new(identity, &config.peers.ca)?);
         let routing = LinkStateOptions {
             local: config.id.clone(),
-            ases: BTreeSet::new(),
+            ases: config.drkey.isd_as.clone(),
             capacities: config.links.iter().map(|link| (link.neighbour.clone(), link.capacity_bytes)).collect(),
             fixed,
             settings: Settings::default(),
@@ -169,6 +172,23 @@ impl Qks {
             store.clone(),
             materials.clone(),
         );
+        let served = config
+            .neighbours
+            .iter()
+            .flat_map(|neighbour| neighbour.isd_as.iter().map(|isd_as| (*isd_as, neighbour.id.clone())));
+        let parts = DrkeyParts {
+            ases: AsDirectory::new(config.drkey.isd_as.clone(), served.collect(), link_state.clone()),
+            neighbours: Arc::clone(&neighbours),
+            store: store.clone(),
+            keyring,
+            materials: materials.clone(),
+            link_state: link_state.clone(),
+            relay: relay.clone(),
+            chair: chair.clone(),
+        };
+        let drkeys = Arc::new(DrkeyService::new(&config.drkey, parts));
+        tasks.spawn(Arc::clone(&drkeys).read(relay.letters()));
+        tasks.spawn(Arc::clone(&drkeys).sweep());
         let keys = KeyService {
             local: config.id.clone(),
             options: config.keys.clone(),
@@ -205,11 +225,13 @@ impl Qks {
         Ok(Self {
             saes,
             sae_routes: SaeRoutes { keys, accept_plain_key_ids, requests },
+            drkey_routes: DrkeyRoutes { drkeys: Arc::clone(&drkeys), filters: Arc::new(config.drkey.filters) },
             peers,
             peer_routes: PeerRoutes {
                 neighbours,
                 directory,
                 relay,
+                drkeys,
                 link_state,
                 store: store.clone(),
                 limits,
@@ -249,7 +271,7 @@ impl Qks {
                 let _ = stopping.wait_for(|stop| *stop).await;
             }
         };
-        let saes = self.saes.run(sae::router(self.sae_routes), stopped());
+        let saes = self.saes.run(sae::router(self.sae_routes).merge(drkey::router(self.drkey_routes)), stopped());
         let peers = self.peers.run(peer::router(self.peer_routes), stopped());
         let admin = self.management.map(|management| management.server.run(self.admin.router(), stopped()));
         let admin = async {

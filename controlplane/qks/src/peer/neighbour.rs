@@ -250,6 +250,12 @@ impl Neighbour {
         self.one_time().accept(pieces)
     }
 
+    /// As if this neighbour had announced these pieces.
+    #[cfg(test)]
+    pub(crate) fn announce(&self, pieces: Vec<Piece>) {
+        self.one_time().announce(pieces);
+    }
+
     pub(super) fn one_time(&self) -> MutexGuard<'_, OneTimeKeys> {
         self.one_time.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use photongate_net::now;
 use photongate_wire::Nanos;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -25,9 +25,10 @@ use crate::materials::Materials;
 use crate::relay::destination::{self, Destination};
 use crate::relay::envelope::Journey;
 use crate::relay::frame::{Arrived, Cipher, Frame, HopKeyName, Role};
+use crate::relay::payload::{pack, unpack};
 use crate::relay::plan::Wish;
 use crate::relay::source::{self, Answer, Failure, Means, NotBegun, Source, Void};
-use crate::relay::{Kind, RelayId};
+use crate::relay::{Kind, RelayId, Secret};
 use crate::store::{Assignment, Material, Store};
 
 /// Sends, passes on and receives. Clones are the same.
@@ -48,6 +49,17 @@ struct Shared {
     kept: Mutex<HashMap<RelayId, AssignmentId>>,
     /// Who waits for a payload to be held.
     waiting: Mutex<HashMap<RelayId, oneshot::Sender<Result<(), Failure>>>>,
+    /// Where letters go.
+    letters: Mutex<Option<mpsc::Sender<Letter>>>,
+}
+
+/// A payload about DRKeys. Has no `Debug`: there may be a key in it.
+#[allow(missing_debug_implementations, reason = "there may be a key in it")]
+pub struct Letter {
+    /// The server that sent it, as the relays say.
+    pub from: QksId,
+    /// What it says.
+    pub payload: Secret,
 }
 
 /// Why keys do not reach a server.
@@ -115,6 +127,7 @@ impl Relay {
             begun: Instant::now(),
             kept: Mutex::default(),
             waiting: Mutex::default(),
+            letters: Mutex::default(),
         });
         tasks.spawn(tick(Arc::downgrade(&shared)));
         Self(shared)
@@ -132,7 +145,6 @@ impl Relay {
         lifetime: Nanos,
         wish: Wish,
     ) -> Result<(), RelayError> {
-        let journey = RelayId(Uuid::new_v4());
         let keys = Keys {
             id: assignment.id,
             master: assignment.master.clone(),
@@ -141,14 +153,29 @@ impl Relay {
             count: assignment.material.count,
             lifetime_ms: lifetime.0 / 1_000_000,
         };
-        let head = serde_json::to_vec(&keys).expect("names are text");
-        let mut payload = Zeroizing::new(Vec::with_capacity(4 + head.len() + bytes.len()));
-        payload.extend(u32::try_from(head.len()).unwrap_or(u32::MAX).to_be_bytes());
-        payload.extend(&head);
-        payload.extend(bytes);
+        self.send(Kind::Keys, to, &pack(&keys, bytes), wish).await
+    }
+
+    /// Brings a letter to another server. When it returns, that server has it and will read it.
+    ///
+    /// # Errors
+    /// [`RelayError`]: the letter may be read all the same.
+    pub async fn send_letter(&self, to: &QksId, payload: &[u8]) -> Result<(), RelayError> {
+        self.send(Kind::Drkey, to, payload, Wish::default()).await
+    }
+
+    /// The letters that come from now on. They are refused while nobody takes them.
+    pub fn letters(&self) -> mpsc::Receiver<Letter> {
+        let (letters, coming) = mpsc::channel(MOST_LETTERS);
+        *lock(&self.0.letters) = Some(letters);
+        coming
+    }
+
+    async fn send(&self, kind: Kind, to: &QksId, payload: &[u8], wish: Wish) -> Result<(), RelayError> {
+        let journey = RelayId(Uuid::new_v4());
         let (done, outcome) = oneshot::channel();
         self.0.waiting().insert(journey, done);
-        let begun = self.0.with_source(|source, means| source.begin(journey, Kind::Keys, to, &payload, wish, means));
+        let begun = self.0.with_source(|source, means| source.begin(journey, kind, to, payload, wish, means));
         match begun {
             Some(Ok(actions)) => Shared::act(&self.0, actions),
             Some(Err(error)) => {
@@ -286,13 +313,18 @@ impl Shared {
     }
 
     async fn keep(&self, journey: &Journey, payload: &[u8]) -> Result<(), String> {
-        if journey.kind != Kind::Keys {
-            return Err("only keys are relayed here".to_owned());
+        match journey.kind {
+            Kind::Keys => self.keep_keys(journey, payload).await,
+            Kind::Drkey => {
+                let letter = Letter { from: journey.source.clone(), payload: Zeroizing::new(payload.to_vec()) };
+                let letters = lock(&self.letters).clone().ok_or("nobody reads letters here")?;
+                letters.try_send(letter).map_err(|_| "too many letters wait to be read".to_owned())
+            }
         }
-        let (length, rest) = payload.split_first_chunk::<4>().ok_or("the payload is too short")?;
-        let (head, bytes) =
-            rest.split_at_checked(u32::from_be_bytes(*length) as usize).ok_or("the payload is too short")?;
-        let keys: Keys = serde_json::from_slice(head).map_err(|_| "the payload is unreadable")?;
+    }
+
+    async fn keep_keys(&self, journey: &Journey, payload: &[u8]) -> Result<(), String> {
+        let (keys, bytes) = unpack::<Keys>(payload).ok_or("the payload is unreadable")?;
         let id = keys.id;
         let mut material = Material { key_bytes: keys.key_bytes, count: keys.count, pieces: Vec::new(), sealed: None };
         if material.bytes() != bytes.len() as u64 || keys.takers.is_empty() {
@@ -406,5 +438,7 @@ const RESERVE_BITS: u64 = 1 << 20;
 const HOP: Duration = Duration::from_secs(2);
 /// Keys whose source can still be heard; others end with their time.
 const MOST_KEPT: usize = 65_536;
+/// Letters that wait to be read.
+const MOST_LETTERS: usize = 256;
 const TICK: Duration = Duration::from_millis(250);
 const LONGEST_LIFETIME: Nanos = Nanos::from_secs(24 * 3_600);

@@ -23,6 +23,7 @@ use super::wire::{
 };
 use crate::chair::Chair;
 use crate::directory::{Directory, Place};
+use crate::drkey::{DrkeyError, DrkeyService, Level1Answer, Level1Question};
 use crate::ids::{LinkId, QksId, SaeId};
 use crate::relay::frame::Frame;
 use crate::routing::Message;
@@ -39,6 +40,8 @@ pub struct PeerRoutes {
     pub directory: Arc<Directory>,
     /// Where relayed keys go.
     pub relay: Relay,
+    /// Who makes DRKeys.
+    pub drkeys: Arc<DrkeyService>,
     /// Where messages about routes go.
     pub link_state: LinkState,
     /// What is kept.
@@ -62,6 +65,7 @@ pub fn router(routes: PeerRoutes) -> Router {
         .route("/peer/v1/routing", post(routing))
         .route("/peer/v1/relay", post(relay))
         .route("/peer/v1/relay/void", post(relay_void))
+        .route("/peer/v1/drkey/level1", post(drkey))
         .with_state(routes)
 }
 
@@ -205,6 +209,14 @@ async fn relay_void(
 ) -> Json<()> {
     routes.relay.on_void(neighbour.id(), request).await;
     Json(())
+}
+
+async fn drkey(
+    Calling(neighbour): Calling,
+    State(routes): State<PeerRoutes>,
+    Json(question): Json<Level1Question>,
+) -> Result<Json<Level1Answer>, DrkeyError> {
+    routes.drkeys.answer(&neighbour, &question).await.map(Json)
 }
 
 impl PeerRoutes {

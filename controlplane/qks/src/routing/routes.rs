@@ -116,6 +116,11 @@ impl Routes {
         disjoint_paths(&self.graph, root, to, most, closed).iter().filter_map(|path| self.found(path)).collect()
     }
 
+    /// Whether there is a way to a server that leads over others.
+    pub fn lead_around(&self, to: &QksId) -> bool {
+        self.disjoint_paths(to, 2, &BTreeSet::new()).iter().any(|route| route.path.len() > 2)
+    }
+
     /// The server that an application gets its keys from; this one too. It may be out of reach.
     pub fn server_of(&self, sae: &SaeId) -> Option<&QksId> {
         self.directory.saes.holder(sae)
