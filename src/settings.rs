@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use photongate_agent::as_list::{ListedPeer, Source};
 use photongate_agent::keys::shared_secret::{Secret, SecretMaterial};
 use photongate_crypto::Key;
@@ -59,10 +59,12 @@ pub(crate) fn pipeline_settings(config: &FilterConfig, now: UnixNanos) -> Settin
 /// The peers of `config`, each with the schedule of its keys.
 ///
 /// # Errors
-/// A file with a secret cannot be read any more.
+/// A file with a secret cannot be read any more, or the keys of a peer come from a key server, which is not asked here.
 pub(crate) fn peers(config: &FilterConfig) -> Result<Vec<Peer>> {
     let peer = |peer: &ListedPeer| {
-        let Source::SharedSecret(secrets) = &peer.source;
+        let Source::SharedSecret(secrets) = &peer.source else {
+            bail!("the keys of {} come from a key server: give this peer shared secrets", peer.key.isd_as);
+        };
         let secrets = secrets.iter().map(shared_secret).collect::<Result<_>>();
         let rotation = secrets.and_then(|secrets| {
             let secrets = SharedSecrets::new(secrets);

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use photongate_agent::as_list::ListedPeer;
+use photongate_agent::keys::qks::KeyServerOptions;
 use photongate_net::http::{ManagementConfig, ManagementTls};
 use photongate_pipeline::limits::LimitSettings;
 use photongate_pipeline::{ControlPolicy, NextHop, Role, SourcePort, UnknownDestination};
@@ -27,7 +28,7 @@ impl FilterConfig {
 fn to_json(config: &FilterConfig) -> Value {
     let FilterConfig { isd_as, lf, keys, ports, workers, memory, dpdk, control, .. } = config;
     let FilterConfig { duplicates, limits, best_effort, wireguard, inbound, outbound, .. } = config;
-    let FilterConfig { as_list, state, api, .. } = config;
+    let FilterConfig { as_list, state, api, qks, .. } = config;
     json!({
         "isd_as": isd_as.to_string(),
         "lf": {
@@ -46,6 +47,7 @@ fn to_json(config: &FilterConfig) -> Value {
             "time_threshold": keys.times.time_threshold.to_string(),
             "max_peers": keys.max_peers,
         },
+        "qks": qks.as_ref().map(qks_json),
         "ports": ports.iter().map(|port| port_json(port, ports)).collect::<Vec<_>>(),
         "workers": {
             "count": workers.count,
@@ -98,6 +100,17 @@ fn to_json(config: &FilterConfig) -> Value {
             "key_file": state.key_file.as_ref().map(|path| path.display().to_string()),
         },
         "api": api.as_ref().map_or(json!({ "enabled": false }), api_json),
+    })
+}
+
+fn qks_json(qks: &KeyServerOptions) -> Value {
+    json!({
+        "url": qks.url.to_string(),
+        "other_urls": qks.other_urls.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "ca": qks.ca.display().to_string(),
+        "certificate": qks.certificate.display().to_string(),
+        "key": qks.key.display().to_string(),
+        "server": qks.server.to_string(),
     })
 }
 

@@ -12,6 +12,7 @@ mod lf;
 mod limits;
 mod machine;
 mod ports;
+mod qks;
 mod state;
 mod traffic;
 
@@ -19,6 +20,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use photongate_agent::as_list::{AsList, Context, Held, Read, SecretFiles, is_public};
+use photongate_agent::keys::qks::KeyServerOptions;
 use photongate_net::config::{self, Problem, Problems, Reported, Section};
 use photongate_net::http::{ManagementConfig, ManagementDefaults};
 use photongate_pipeline::LfSettings;
@@ -43,6 +45,8 @@ pub(crate) struct FilterConfig {
     pub lf: LfSettings,
     /// How long keys live, and how many peers may have some.
     pub keys: KeysConfig,
+    /// The key server that is asked for keys; `None` if there is none.
+    pub qks: Option<KeyServerOptions>,
     /// The network ports, in the order of the file. At least one.
     pub ports: Vec<PortConfig>,
     /// The polling threads.
@@ -122,6 +126,7 @@ impl FilterConfig {
             times: Some(self.keys.times),
             max_peers: self.keys.max_peers,
             least_mtu: self.ports.iter().map(|port| port.mtu).min().unwrap_or(u16::MAX),
+            has_key_server: Some(self.qks.is_some()),
             held: Held::Nothing,
             secret_files: SecretFiles::Check,
         }
@@ -138,6 +143,7 @@ fn read(
     let isd_as = root.required::<IsdAs>("isd_as");
     let lf = root.section("lf", lf::read);
     let keys = root.section("keys", keys::read);
+    let qks = root.optional_section("qks", qks::read);
     let workers = root.section("workers", machine::workers);
     let memory = root.section("memory", machine::memory);
     let dpdk = root.section("dpdk", machine::dpdk);
@@ -160,6 +166,8 @@ fn read(
         times: keys.as_ref().ok().map(|keys| keys.times),
         max_peers: keys.as_ref().map_or(unknown.max_peers, |keys| keys.max_peers),
         least_mtu: ports.iter().flatten().map(|port| port.mtu).min().unwrap_or(unknown.least_mtu),
+        // A section with mistakes is one all the same.
+        has_key_server: Some(!matches!(qks, Ok(None))),
         secret_files,
         ..unknown
     };
@@ -173,6 +181,7 @@ fn read(
             isd_as: isd_as?,
             lf: lf?,
             keys: keys?,
+            qks: qks?,
             ports: ports?,
             workers: workers?,
             memory: memory?,

@@ -4,6 +4,7 @@ mod limits;
 mod machine;
 mod peers;
 mod ports;
+mod qks;
 
 use std::collections::BTreeSet;
 
@@ -189,6 +190,13 @@ shared_secrets = [{ secret = "0123456789abcdef0123456789abcdef", not_before = "2
 
 /// A configuration with every section, so that reading it asks for every field.
 const EVERYTHING: &str = r#"isd_as = "1-ff00:0:111"
+[qks]
+url = "https://qks.example:8443/"
+other_urls = ["https://qks-2.example:8443/"]
+ca = "ca.pem"
+certificate = "filter.pem"
+key = "filter-key.pem"
+server = "CN=qks-a"
 [[ports]]
 name = "inside"
 device = "net_tap0,iface=pg-in"

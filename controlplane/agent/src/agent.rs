@@ -30,6 +30,7 @@ use zeroize::Zeroizing;
 use crate::api::{Changes, PrefetchOutcome, ReloadOutcome, RevokeOutcome};
 use crate::as_list::{Format, SecretFiles};
 use crate::keys::Direction;
+use crate::keys::qks::KeyServer;
 use crate::sealed::SealedStore;
 use crate::{Observer, Publisher};
 
@@ -63,6 +64,8 @@ pub struct AgentOptions {
     pub store: Option<Arc<SealedStore>>,
     /// What reads the rest of the configuration anew.
     pub configuration: Box<dyn Configuration>,
+    /// The key server, for peers whose keys come from there; `None` if there is none.
+    pub key_server: Option<Arc<KeyServer>>,
     /// What the fetches of keys are spread by; any number.
     pub seed: u64,
 }

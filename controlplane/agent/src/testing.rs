@@ -68,6 +68,7 @@ impl Lab {
             list_file: Some(ListFile { path: file, watch: false }),
             store: Some(Arc::new(store)),
             configuration: Box::new(configuration),
+            key_server: None,
             seed: 7,
         };
         let publisher = Box::new(MemoryPublisher { path: Arc::clone(&path), graces: 0 });

@@ -102,6 +102,7 @@ fn measure(arguments: &Arguments) -> Result<(Host, Value)> {
         list_file: Some(ListFile { path: folder.path().join("as-list.toml"), watch: false }),
         store: Some(Arc::new(store(folder.path())?)),
         configuration: Box::new(Fixed),
+        key_server: None,
         seed: 1,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;

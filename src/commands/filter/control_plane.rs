@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use photongate_agent::api::{self, Log};
+use photongate_agent::keys::qks::KeyServer;
 use photongate_agent::{Agent, AgentOptions, AgentTask, InitialList, ListFile, Observer};
 use photongate_filter::Running;
 use sd_notify::NotifyState;
@@ -55,6 +56,7 @@ impl ControlPlane {
             ListSource::Inline => None,
             ListSource::File { path, watch } => Some(ListFile { path: path.clone(), watch: *watch }),
         };
+        let key_server = config.qks.as_ref().map(KeyServer::new).transpose().context("[qks] cannot be used")?;
         let options = AgentOptions {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             local: config.isd_as,
@@ -66,6 +68,7 @@ impl ControlPlane {
             list_file,
             store: Some(Arc::clone(state.store())),
             configuration: Box::new(configuration),
+            key_server: key_server.map(Arc::new),
             seed: seed(),
         };
         let (agent, task, management, hangups) = runtime.block_on(async {

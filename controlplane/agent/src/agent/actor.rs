@@ -5,10 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use photongate_drkey::KeyTimes;
 use photongate_pipeline::limits::{Limit, LimitSettings};
 use photongate_pipeline::{Clock, Entry, PeerKey, PeerState};
-use photongate_wire::IsdAs;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout_at};
 
@@ -20,6 +18,7 @@ use super::state::{InForce, Rules, Shared, State};
 use super::{AgentOptions, ApplyError, ApplyRequest, ListFile, NotRevoked, ReloadError};
 use crate::api::{Changes, PrefetchOutcome, ReloadOutcome, RevokeOutcome};
 use crate::as_list::{ListedPeer, Source};
+use crate::keys::qks::{KeyServer, KeyServerSource};
 use crate::keys::shared_secret::SharedSecretSource;
 use crate::keys::{
     Direction, FetchError, Fetched, Fetcher, HeldKeys, KeyCache, KeyManager, KeyRequest, KeySource, Outcome,
@@ -44,6 +43,7 @@ pub(super) struct Actor {
     pub(super) configuration: Box<dyn Configuration>,
     /// Of the list's source as it was last applied, or refused: what a watcher compares with.
     pub(super) seen: Vec<u8>,
+    key_server: Option<Arc<KeyServer>>,
     fetcher: Fetcher,
     watch: ListWatch,
     /// Entries that found no room in the dictionary.
@@ -63,7 +63,8 @@ impl Actor {
         let AgentOptions { version, local, default_protocol, times, max_peers, default_limit, list, .. } = options;
         let least_mtu = publisher.settings().ports.iter().map(|port| port.mtu).min().unwrap_or(usize::MAX);
         let least_mtu = u16::try_from(least_mtu).unwrap_or(u16::MAX);
-        let rules = Rules { local, times, default_protocol, max_peers, least_mtu };
+        let has_key_server = options.key_server.is_some();
+        let rules = Rules { local, times, default_protocol, max_peers, least_mtu, has_key_server };
         let now = publisher.clock().unix;
         let InitialList { list, generation, origin, refusal, source } = list;
         let state = State {
@@ -82,6 +83,7 @@ impl Actor {
             list_file: options.list_file,
             store: options.store,
             configuration: options.configuration,
+            key_server: options.key_server,
             seen: source,
             fetcher: Fetcher::new(FETCHES, &times),
             watch: ListWatch::none(),
@@ -157,7 +159,10 @@ impl Actor {
             Command::Apply(request, answer) => drop(answer.send(self.apply(&request).await)),
             Command::Prefetch(peer, answer) => drop(answer.send(self.prefetch(peer).await)),
             Command::Revoke(peer, direction, answer) => drop(answer.send(self.revoke(peer, direction).await)),
-            Command::Reload(answer) => drop(answer.send(self.reload().await)),
+            Command::Reload(answer) => {
+                reread_certificates(self.key_server.clone()).await;
+                drop(answer.send(self.reload().await));
+            }
         }
     }
 
@@ -178,7 +183,8 @@ impl Actor {
             let rules = self.shared.rules;
             let mut state = self.shared.write();
             for fetch in state.keys.due_fetches(now, self.fetcher.free()) {
-                match state.listed(fetch.request.peer).and_then(|peer| source(rules.local, rules.times, peer)) {
+                let peer = state.listed(fetch.request.peer);
+                match peer.and_then(|peer| source(rules, self.key_server.as_ref(), peer)) {
                     Some(source) => self.fetcher.submit(fetch, source),
                     // Every fetch is answered, or the peer would wait for ever.
                     None => {
@@ -334,12 +340,27 @@ impl Actor {
     }
 }
 
+/// What the key server is shown may have been renewed.
+async fn reread_certificates(server: Option<Arc<KeyServer>>) {
+    let Some(server) = server else { return };
+    match tokio::task::spawn_blocking(move || server.reload()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!("the key server is asked with the certificates read before: {error}"),
+        Err(stopped) => tracing::warn!("the certificates for the key server were not read: {stopped}"),
+    }
+}
+
 /// Where a peer's keys come from. Every list was read with the same times, so its secrets leave room for them.
-fn source(local: IsdAs, times: KeyTimes, peer: &ListedPeer) -> Option<Arc<dyn KeySource>> {
+fn source(rules: Rules, key_server: Option<&Arc<KeyServer>>, peer: &ListedPeer) -> Option<Arc<dyn KeySource>> {
+    let Rules { local, times, .. } = rules;
     match &peer.source {
         Source::SharedSecret(secrets) => {
             let source = SharedSecretSource::new(local, peer.key.isd_as, times, Arc::clone(secrets));
             source.ok().map(|source| Arc::new(source) as Arc<dyn KeySource>)
+        }
+        Source::KeyServer => {
+            let PeerKey { isd_as, protocol } = peer.key;
+            Some(Arc::new(KeyServerSource::new(Arc::clone(key_server?), local, isd_as, protocol)))
         }
     }
 }

@@ -36,6 +36,7 @@ pub(super) struct Rules {
     pub(super) default_protocol: Protocol,
     pub(super) max_peers: u32,
     pub(super) least_mtu: u16,
+    pub(super) has_key_server: bool,
 }
 
 impl Rules {
@@ -54,6 +55,7 @@ impl Rules {
             times: Some(self.times),
             max_peers: self.max_peers,
             least_mtu: self.least_mtu,
+            has_key_server: Some(self.has_key_server),
             held: Held::By(in_force),
             secret_files,
         };

@@ -18,6 +18,8 @@ pub struct Context<'c> {
     pub max_peers: u32,
     /// The smallest MTU of the filter's ports, in bytes: IPv6 needs 1280.
     pub least_mtu: u16,
+    /// Whether the filter has a key server to ask. `None` if it is not known.
+    pub has_key_server: Option<bool>,
     /// What `held = true` stands for.
     pub held: Held<'c>,
     /// What becomes of secrets in files.
@@ -58,6 +60,7 @@ impl Default for Context<'_> {
             times: None,
             max_peers: u32::MAX,
             least_mtu: u16::MAX,
+            has_key_server: None,
             held: Held::Nothing,
             secret_files: SecretFiles::Check,
         }

@@ -5,7 +5,7 @@ use photongate_pipeline::limits::LimitSettings;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{AsList, ListedPeer, Source};
+use super::{AsList, ListedPeer};
 
 /// An AS list. Never with secrets in it when it is shown: each is `{"held": true}`, which stands for the same secret when the
 /// document is sent back.
@@ -29,7 +29,7 @@ pub struct PeerDocument {
     /// The addresses behind it.
     #[serde(default)]
     pub prefixes: Vec<String>,
-    /// Where its keys come from: `shared_secret`.
+    /// Where its keys come from: `shared_secret`, or `qks`, the key server of the filter's AS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<String>,
     /// What it may send. What the filter's configuration says in `limits.peer` if it is left out.
@@ -38,7 +38,8 @@ pub struct PeerDocument {
     /// What becomes of packets from its prefixes without a proof of origin: `allow` or `drop`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_effort: Option<String>,
-    /// What its keys are made of.
+    /// What its keys are made of, if they are made of shared secrets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared_secrets: Vec<SecretDocument>,
 }
 
@@ -93,7 +94,7 @@ impl From<&AsList> for AsListDocument {
 
 impl From<&ListedPeer> for PeerDocument {
     fn from(peer: &ListedPeer) -> Self {
-        let Source::SharedSecret(secrets) = &peer.source;
+        let secrets = peer.source.secrets();
         let secret =
             |not_before| SecretDocument { secret: None, held: true, not_before: calendar(not_before).to_string() };
         Self {

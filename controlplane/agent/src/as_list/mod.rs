@@ -66,6 +66,8 @@ impl ListedPeer {
 pub enum Source {
     /// Secrets that both sides were given by hand, at least one, in the order in which they come into use.
     SharedSecret(Arc<[Secret]>),
+    /// The key server of the filter's AS.
+    KeyServer,
 }
 
 impl AsList {
@@ -96,9 +98,9 @@ impl AsList {
 
     /// Peers none of whose secrets may be used yet at `now`: until then there are no keys for them.
     pub fn too_early(&self, now: UnixNanos) -> impl Iterator<Item = &ListedPeer> {
-        self.peers.iter().filter(move |peer| {
-            let Source::SharedSecret(secrets) = &peer.source;
-            secrets.iter().all(|secret| now < secret.not_before)
+        self.peers.iter().filter(move |peer| match &peer.source {
+            Source::SharedSecret(secrets) => secrets.iter().all(|secret| now < secret.not_before),
+            Source::KeyServer => false,
         })
     }
 

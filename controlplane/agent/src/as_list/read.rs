@@ -14,6 +14,7 @@ use photongate_wire::IsdAs;
 
 use super::secrets::Secrets;
 use super::{AsList, Context, Limit, ListedPeer, Source};
+use crate::keys::shared_secret::Secret;
 
 /// A list without a mistake.
 #[derive(Debug, Default)]
@@ -133,10 +134,22 @@ fn peer<'c>(section: &mut Section<'_>, context: &Context<'c>, taken: &mut Taken<
     let limit = section.optional::<Limit>("limit");
     let refuse_best_effort =
         section.or_with("best_effort", false, |value| value.choice(&[("allow", false), ("drop", true)]));
-    let kind = section.or_with("keys", (), |value| value.choice(&[(Source::SHARED_SECRET, ())]));
+    let kind = section.or_with("keys", Kind::SharedSecret, |value| kind(value, context));
     let protocol = protocol.map(|own| own.map_or(context.default_protocol, Protocol));
     let key = isd_as.and_then(|isd_as| Ok(PeerKey { isd_as, protocol: protocol? }));
-    let secrets = Secrets { key, context, public_file: &mut taken.public_file }.read(section);
+    let source = match kind {
+        Ok(Kind::KeyServer) => section
+            .optional_with("shared_secrets", |value| {
+                let message = "given beside keys = \"qks\": remove it, or leave out keys to use the secrets";
+                Err::<(), _>(value.refuse_secret(message))
+            })
+            .map(|_| Source::KeyServer),
+        // With a kind that is none, mistakes in the secrets are worth telling too.
+        Ok(Kind::SharedSecret) | Err(_) => {
+            let secrets = Secrets { key, context, public_file: &mut taken.public_file }.read(section);
+            secrets.map(Source::SharedSecret)
+        }
+    };
     let key = key?;
     if let Some(first) = taken.keys.insert(key, taken.index) {
         let PeerKey { isd_as, protocol } = key;
@@ -145,7 +158,6 @@ fn peer<'c>(section: &mut Section<'_>, context: &Context<'c>, taken: &mut Taken<
     }
     let mut prefixes = prefixes?;
     prefixes.sort_unstable();
-    kind?;
     Ok(ListedPeer {
         key,
         name: name?,
@@ -153,7 +165,7 @@ fn peer<'c>(section: &mut Section<'_>, context: &Context<'c>, taken: &mut Taken<
         prefixes: prefixes.as_slice().into(),
         limit: limit?.map(|limit| Box::new(limit.0)),
         refuse_best_effort: refuse_best_effort?,
-        source: Source::SharedSecret(secrets?),
+        source: source?,
     })
 }
 
@@ -205,14 +217,41 @@ fn routable(prefix: IpNet, value: &Value<'_>, context: &Context<'_>) -> Result<I
     Ok(prefix)
 }
 
+/// Where keys come from, as `keys` says.
+#[derive(Clone, Copy)]
+enum Kind {
+    SharedSecret,
+    KeyServer,
+}
+
+fn kind(value: &Value<'_>, context: &Context<'_>) -> Result<Kind, Reported> {
+    let kind = value.choice(&[(Source::SHARED_SECRET, Kind::SharedSecret), (Source::KEY_SERVER, Kind::KeyServer)])?;
+    if matches!(kind, Kind::KeyServer) && context.has_key_server == Some(false) {
+        return Err(value.refuse("needs a key server: add [qks] with its url to the filter's configuration"));
+    }
+    Ok(kind)
+}
+
 impl Source {
     /// How a list calls shared secrets.
-    pub(super) const SHARED_SECRET: &'static str = "shared_secret";
+    const SHARED_SECRET: &'static str = "shared_secret";
+
+    /// How a list calls the key server.
+    const KEY_SERVER: &'static str = "qks";
 
     /// The kind of source, as a list calls it.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::SharedSecret(_) => Self::SHARED_SECRET,
+            Self::KeyServer => Self::KEY_SERVER,
+        }
+    }
+
+    /// The secrets that keys are made of, if they are.
+    pub fn secrets(&self) -> &[Secret] {
+        match self {
+            Self::SharedSecret(secrets) => secrets,
+            Self::KeyServer => &[],
         }
     }
 }

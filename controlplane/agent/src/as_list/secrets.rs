@@ -113,10 +113,9 @@ impl Secrets<'_, '_> {
             Held::ByOrUnknown(list) => (Some(list), true),
         };
         let key = self.key?;
-        let held = list.and_then(|list| list.get(key)).and_then(|peer| {
-            let Source::SharedSecret(secrets) = &peer.source;
-            secrets.iter().find(|secret| secret.not_before == not_before)
-        });
+        let held = list
+            .and_then(|list| list.get(key))
+            .and_then(|peer| peer.source.secrets().iter().find(|secret| secret.not_before == not_before));
         match held {
             Some(secret) => Ok(copy(&secret.material)),
             None if may_be_unknown => Ok(SecretMaterial::Inline(UNKNOWN)),
@@ -138,7 +137,11 @@ enum Given {
 
 /// Whether two sources give the same keys.
 pub(super) fn same_source(one: &Source, other: &Source) -> bool {
-    let (Source::SharedSecret(one), Source::SharedSecret(other)) = (one, other);
+    let (one, other) = match (one, other) {
+        (Source::SharedSecret(one), Source::SharedSecret(other)) => (one, other),
+        (Source::KeyServer, Source::KeyServer) => return true,
+        (Source::SharedSecret(_) | Source::KeyServer, _) => return false,
+    };
     let same = |(one, other): (&Secret, &Secret)| {
         one.not_before == other.not_before && same_material(&one.material, &other.material)
     };

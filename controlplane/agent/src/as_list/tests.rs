@@ -148,8 +148,8 @@ fn whole(list: &AsList) -> String {
 fn json_with_secrets(list: &AsList) -> String {
     let mut document: serde_json::Value = serde_json::from_str(&list.to_json()).unwrap();
     for (peer, listed) in document["peers"].as_array_mut().unwrap().iter_mut().zip(list.peers()) {
-        let Source::SharedSecret(secrets) = &listed.source;
-        for (written, secret) in peer["shared_secrets"].as_array_mut().unwrap().iter_mut().zip(&**secrets) {
+        let secrets = listed.source.secrets();
+        for (written, secret) in peer["shared_secrets"].as_array_mut().unwrap().iter_mut().zip(secrets) {
             written.as_object_mut().unwrap().remove("held");
             match &secret.material {
                 SecretMaterial::Inline(key) => {

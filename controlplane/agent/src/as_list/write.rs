@@ -88,7 +88,7 @@ fn write_peer(peer: &ListedPeer, secrets: Secrets, out: &mut impl Write) -> fmt:
     if peer.refuse_best_effort {
         writeln!(out, "best_effort = \"drop\"")?;
     }
-    let Source::SharedSecret(list) = &peer.source;
+    let Source::SharedSecret(list) = &peer.source else { return Ok(()) };
     write!(out, "shared_secrets = [")?;
     write_separated(list, out, |secret, out| write_secret(secret, secrets, out))?;
     writeln!(out, "]")

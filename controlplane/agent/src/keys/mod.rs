@@ -4,6 +4,7 @@ mod cache;
 mod fetcher;
 mod held;
 mod manager;
+pub mod qks;
 pub mod shared_secret;
 mod source;
 mod view;

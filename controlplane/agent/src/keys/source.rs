@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 /// A source of AS-AS keys: a secret shared with one peer, a key server, a SCION control service.
 pub trait KeySource: Send + Sync + 'static {
-    /// The source's kind, as it is written in an AS list: `shared_secret`.
+    /// The source's kind, as it is written in an AS list: `shared_secret` or `qks`.
     fn kind(&self) -> &'static str;
 
     /// Fetches one key. Dropping the future gives up. The caller limits how long it takes and how many run at a time.

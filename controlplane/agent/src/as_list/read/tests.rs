@@ -156,7 +156,23 @@ fn names_can_be_printed_and_are_short() {
 
 #[test]
 fn a_key_source_that_is_not_known_is_answered_with_those_that_are() {
-    refused(&peer("3-1", "keys = \"qks\""), r#"peers[0].keys: "qks" is not a choice here: write "shared_secret""#);
+    let expected = r#"peers[0].keys: "scion" is not a choice here: write "shared_secret" or "qks""#;
+    refused(&peer("3-1", "keys = \"scion\""), expected);
+}
+
+#[test]
+fn a_peer_whose_keys_come_from_the_key_server_needs_no_secrets_and_may_have_none() {
+    let without = "[[peers]]\nisd_as = \"3-1\"\nkeys = \"qks\"\n";
+    assert!(matches!(read(without).unwrap().list.peers()[0].source, Source::KeyServer));
+    refused(&peer("3-1", "keys = \"qks\""), "peers[0].shared_secrets: given beside keys = \"qks\"");
+}
+
+#[test]
+fn keys_from_a_key_server_need_one() {
+    let text = "[[peers]]\nisd_as = \"3-1\"\nkeys = \"qks\"\n";
+    let context = Context { has_key_server: Some(false), ..context() };
+    let problems = AsList::read(FILE.as_ref(), text, Format::Toml, &context).unwrap_err();
+    assert!(problems.to_string().contains("peers[0].keys: \"qks\" needs a key server: add [qks]"));
 }
 
 #[test]
@@ -211,7 +227,7 @@ fn a_secret_that_ends_its_predecessor_too_soon_is_refused_at_its_date() {
 fn secrets_come_into_use_in_their_order_in_time() {
     let second = format!("{START} }}, {{ secret = \"{SECRET}\", not_before = \"2025-01-01T00:00:00Z\"");
     let list = read(&peer("3-1", "").replace(START, &second)).unwrap().list;
-    let Source::SharedSecret(secrets) = &list.peers()[0].source;
+    let secrets = list.peers()[0].source.secrets();
     assert!(secrets.is_sorted_by_key(|secret| secret.not_before) && secrets.len() == 2);
 }
 
@@ -230,7 +246,7 @@ fn a_secret_may_stand_in_a_file_which_is_looked_at_unless_it_is_trusted() {
     assert!(message(read(SecretFiles::Check).unwrap_err()).contains("must not be all zeroes"));
     fs::write(&secret, SECRET).unwrap();
     let list = read(SecretFiles::Check).unwrap().list;
-    let Source::SharedSecret(secrets) = &list.peers()[0].source;
+    let secrets = list.peers()[0].source.secrets();
     assert!(matches!(&secrets[0].material, SecretMaterial::File(path) if *path == secret));
     assert!(
         message(read(SecretFiles::Refuse).unwrap_err()).starts_with("files can be named only in a list that is a file")
