@@ -16,8 +16,8 @@ use reqwest::{Certificate, Client, Identity, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Some key servers: `a`, `b`, …, each with an application `sae-a`, `sae-a2`, `sae-b`, …. A server may be several processes that share a
-/// database: `a`, `a.2`, `a.3`.
+/// Some key servers: `a`, `b`, …, each with applications `sae-a`, `sae-a2`, `sae-b`, …, and a filter `filter-a` of the AS `1-ff00:0:a`.
+/// A server may be several processes that share a database: `a`, `a.2`, `a.3`.
 pub(crate) struct Site {
     folder: TempDir,
     ports: BTreeMap<String, (u16, u16)>,
@@ -45,9 +45,12 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let mut wanted = String::new();
         for server in servers.iter().filter(|process| server_of(process) == **process) {
-            for (name, role) in
-                [(format!("qks-{server}"), "qks"), (format!("sae-{server}"), "sae"), (format!("sae-{server}2"), "sae")]
-            {
+            for (name, role) in [
+                (format!("qks-{server}"), "qks"),
+                (format!("sae-{server}"), "sae"),
+                (format!("sae-{server}2"), "sae"),
+                (format!("filter-{server}"), "filter"),
+            ] {
                 let _ =
                     write!(wanted, "[[certificates]]\nname = \"{name}\"\nrole = \"{role}\"\nhosts = [\"127.0.0.1\"]\n");
             }
@@ -226,6 +229,16 @@ impl Site {
         self.ports[server].0
     }
 
+    /// Where a server answers filters.
+    pub(crate) fn drkey_url(&self, server: &str, query: &str) -> String {
+        format!("https://127.0.0.1:{}/api/v1/drkey/level1?{query}", self.ports[server].0)
+    }
+
+    /// A file of the site's authority.
+    pub(crate) fn pki(&self, file: &str) -> PathBuf {
+        self.folder.path().join("pki").join(file)
+    }
+
     /// What a server has logged, at the level of most detail.
     pub(crate) fn log(&self, server: &str) -> String {
         fs::read_to_string(self.path(server).join("log")).unwrap_or_default()
@@ -234,11 +247,6 @@ impl Site {
     /// A server's folder.
     pub(crate) fn path(&self, server: &str) -> PathBuf {
         self.folder.path().join(format!("qks-{server}"))
-    }
-
-    /// A certificate or key of the site's authority.
-    pub(crate) fn pki(&self, file: &str) -> PathBuf {
-        self.folder.path().join("pki").join(file)
     }
 
     fn key_folder(&self, server: &str, one: &str, other: &str) -> PathBuf {
@@ -275,6 +283,12 @@ master_key = {{ file = "{root}/qks-{server}/master.key" }}
 id = "sae-{server}"
 [[saes]]
 id = "sae-{server}2"
+[drkey]
+isd_as = ["1-ff00:0:{server}"]
+epoch = "6m"
+[[drkey.filters]]
+name = "filter-{server}"
+isd_as = "1-ff00:0:{server}"
 "#
         );
         for (one, other) in &self.links {
@@ -297,6 +311,7 @@ id = "qks-{neighbour}"
 url = {url}
 other_urls = [{other_urls}]
 saes = ["sae-{neighbour}", "sae-{neighbour}2"]
+isd_as = ["1-ff00:0:{neighbour}"]
 [[links]]
 name = "{one}{other}"
 neighbour = "qks-{neighbour}"
@@ -372,5 +387,5 @@ fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_AROUND: Duration = Duration::from_millis(50);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const LOOK_AROUND: Duration = Duration::from_millis(50);
