@@ -73,7 +73,7 @@ fn a_simulated_link_has_one_address_a_secret_and_a_channel() {
     let channel = ChannelSettings { loss_db: 3.0, eavesdropper: 0.5, ..ChannelSettings::default() };
     assert_eq!(source.channel, channel);
     for (more, problem) in [
-        ("connect = \"host:1\"", "secret: is missing"),
+        ("connect = \"host:1\"", "secret: missing"),
         (secret, "listen: neither it nor connect is there"),
         ("listen = \"a:1\"\nconnect = \"b:1\"", "connect: is there beside listen"),
         ("connect = \"qks-b\"", "\"qks-b\" is no host and port"),
