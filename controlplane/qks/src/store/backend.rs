@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use photongate_wire::UnixNanos;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Pool, Postgres, Sqlite};
@@ -93,6 +94,31 @@ impl Backend {
     }
 }
 
+/// The connection that batches are committed over. It is kept: taking one and giving it back costs as much as two statements, and what
+/// SQLite remembers of the database is good as long as no other connection writes.
+#[derive(Debug)]
+pub(super) enum Writer {
+    Sqlite(Pool<Sqlite>, Option<PoolConnection<Sqlite>>),
+    Postgres(Pool<Postgres>, Option<PoolConnection<Postgres>>),
+}
+
+impl Writer {
+    pub(super) fn new(backend: Backend) -> Self {
+        match backend {
+            Backend::Sqlite(pool) => Self::Sqlite(pool, None),
+            Backend::Postgres(pool) => Self::Postgres(pool, None),
+        }
+    }
+
+    /// Makes all changes of a batch, or none.
+    pub(super) async fn commit(&mut self, batch: &Batch) -> Result<Outcome, StoreError> {
+        match self {
+            Self::Sqlite(pool, kept) => sqlite::commit(pool, kept, batch).await,
+            Self::Postgres(pool, kept) => postgres::commit(pool, kept, batch).await,
+        }
+    }
+}
+
 mod sqlite {
     pub(super) use super::changes::sqlite::*;
     pub(super) use super::claims::sqlite::*;
@@ -121,7 +147,6 @@ macro_rules! dispatch {
 
 dispatch! {
     pub(super) async fn migrate(&self, versions: &[&[&'static str]]) -> ();
-    pub(super) async fn commit(&self, batch: &Batch) -> Outcome;
     pub(super) async fn recall(&self, caller: &str, name: &str) -> Option<Answer>;
     pub(super) async fn join(&self) -> Process;
     pub(super) async fn beat(&self, process: Process) -> Standing;

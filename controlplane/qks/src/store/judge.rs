@@ -66,12 +66,9 @@ pub(super) struct Use {
     pub(super) keys: Option<(AssignmentId, AssignmentRow)>,
 }
 
-/// The rows of assignments that a batch is about, by id, and what is to become of them.
+/// The rows of assignments that a batch is about, by id: those that are there, and in the end those that are to stay.
 #[derive(Debug, Default)]
-pub(super) struct AssignmentRows {
-    pub(super) rows: BTreeMap<AssignmentId, AssignmentRow>,
-    pub(super) changed: BTreeMap<AssignmentId, bool>,
-}
+pub(super) struct AssignmentRows(pub(super) BTreeMap<AssignmentId, AssignmentRow>);
 
 /// Judges one reservation, and moves the marks of its blocks if it is taken.
 pub(super) fn reserve(wanted: &Use, blocks: &mut BTreeMap<BlockName, BlockRow>) -> Result<(), ReserveRefusal> {
@@ -106,6 +103,12 @@ impl AssignmentRow {
         let takers = takers.into_iter().map(|taker| (taker, Vec::new())).collect();
         Self { master, takers, material, expires_at: expires_at.0 }
     }
+
+    /// Whether everybody has fetched everything.
+    fn is_empty(&self) -> bool {
+        let count = u32::from(self.material.count);
+        self.takers.iter().all(|(_, bits)| bits.iter().map(|word| word.count_ones()).sum::<u32>() == count)
+    }
 }
 
 impl AssignmentRows {
@@ -113,7 +116,7 @@ impl AssignmentRows {
     pub(super) fn take(&mut self, take: &Take) -> Result<KeyRows, TakeRefusal> {
         let mut is_entitled = true;
         for (position, (id, index)) in take.keys.iter().enumerate() {
-            let found = self.rows.get(id).filter(|row| {
+            let found = self.0.get(id).filter(|row| {
                 row.master == take.master && *index < row.material.count && take.now < UnixNanos(row.expires_at)
             });
             let row = found.ok_or(TakeRefusal::NotFound)?;
@@ -131,7 +134,7 @@ impl AssignmentRows {
         }
         let mut taken = KeyRows::default();
         for (id, index) in &take.keys {
-            let row = self.rows.get_mut(id).expect("it was found above");
+            let row = self.0.get_mut(id).expect("it was found above");
             let place = taken.rows.iter().position(|row| row.id == *id).unwrap_or_else(|| {
                 taken.rows.push(RowOfKeys { id: *id, material: row.material.clone() });
                 taken.rows.len() - 1
@@ -139,14 +142,10 @@ impl AssignmentRows {
             taken.keys.push((place, *index));
             let (_, bits) = row.takers.iter_mut().find(|(taker, _)| *taker == take.taker).expect("it is entitled");
             set(bits, *index);
-            let count = u32::from(row.material.count);
-            let is_empty =
-                row.takers.iter().all(|(_, bits)| bits.iter().map(|word| word.count_ones()).sum::<u32>() == count);
-            self.changed.insert(*id, is_empty);
         }
-        for (id, is_empty) in &self.changed {
-            if *is_empty {
-                self.rows.remove(id);
+        for RowOfKeys { id, .. } in &taken.rows {
+            if self.0.get(id).is_some_and(AssignmentRow::is_empty) {
+                self.0.remove(id);
             }
         }
         Ok(taken)

@@ -4,7 +4,7 @@ use photongate_wire::UnixNanos;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
-use super::backend::{Backend, Batch, Giver, Outcome};
+use super::backend::{Backend, Batch, Giver, Outcome, Writer};
 use super::claims::Process;
 use super::judge::Use;
 use super::judge::{ReserveRefusal, TakeRefusal};
@@ -43,6 +43,7 @@ struct Waiting {
 
 /// Writes until all stores are gone.
 pub(super) async fn run(backend: Backend, mut commands: mpsc::Receiver<Command>) {
+    let mut writer = Writer::new(backend);
     let mut collected = Vec::with_capacity(LARGEST_BATCH);
     while commands.recv_many(&mut collected, LARGEST_BATCH).await > 0 {
         let mut batch = Batch::default();
@@ -87,19 +88,19 @@ pub(super) async fn run(backend: Backend, mut commands: mpsc::Receiver<Command>)
                 }
             }
         }
-        waiting.tell(commit(&backend, &batch).await);
+        waiting.tell(commit(&mut writer, &batch).await);
     }
 }
 
 /// What stands in the way of others' changes is tried again: nothing of it was done.
-async fn commit(backend: &Backend, batch: &Batch) -> Result<Outcome, StoreError> {
+async fn commit(writer: &mut Writer, batch: &Batch) -> Result<Outcome, StoreError> {
     for _ in 1..ATTEMPTS {
-        match backend.commit(batch).await {
+        match writer.commit(batch).await {
             Err(StoreError::Contended) => tracing::debug!("a transaction is tried again"),
             outcome => return outcome,
         }
     }
-    backend.commit(batch).await
+    writer.commit(batch).await
 }
 
 impl Waiting {

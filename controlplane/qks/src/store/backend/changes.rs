@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use photongate_net::now;
 use photongate_wire::UnixNanos;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{Pool, Postgres, Sqlite};
 
 use super::columns::{NOBODY, RECALL, answer_of, block_name, bytes, instant, json_text, parsed, unreadable};
@@ -22,16 +22,35 @@ use crate::store::rows::{Answer, KeyRows, NewBlock, Take};
 macro_rules! changes {
     ($module:ident, $database:ty, begin = $begin:literal, rows = $rows:literal, lock = $lock:literal) => {
         pub(in crate::store) mod $module {
-            use sqlx::Transaction;
+            use sqlx::pool::PoolConnection;
+            use sqlx::{Connection as _, Transaction};
 
             use super::*;
 
             type Db = Pool<$database>;
             type Tx<'t> = Transaction<'t, $database>;
 
-            pub(in crate::store) async fn commit(db: &Db, batch: &Batch) -> Result<Outcome, StoreError> {
+            /// Over the connection that is kept, or a new one. One that failed is not kept.
+            pub(in crate::store) async fn commit(
+                db: &Db,
+                kept: &mut Option<PoolConnection<$database>>,
+                batch: &Batch,
+            ) -> Result<Outcome, StoreError> {
+                let mut connection = match kept.take() {
+                    Some(connection) => connection,
+                    None => db.acquire().await?,
+                };
+                let outcome = commit_over(&mut connection, batch).await?;
+                *kept = Some(connection);
+                Ok(outcome)
+            }
+
+            async fn commit_over(
+                connection: &mut PoolConnection<$database>,
+                batch: &Batch,
+            ) -> Result<Outcome, StoreError> {
                 let now = now();
-                let mut tx = db.begin_with($begin).await?;
+                let mut tx = connection.begin_with($begin).await?;
                 let added = add_blocks(&mut tx, &batch.blocks, now).await?;
                 let lost = advance(&mut tx, &batch.marks, now).await?;
                 for block in &batch.removed {
@@ -130,10 +149,7 @@ macro_rules! changes {
                     let outcome = judge::reserve(wanted, &mut blocks);
                     if outcome.is_ok() {
                         retire_at = retire_at.max(wanted.expires_at);
-                        let row = wanted.keys.as_ref().map(|(id, row)| {
-                            json!([id.to_string(), json_text(row), instant(wanted.expires_at)])
-                        });
-                        rows.extend(row);
+                        rows.extend(wanted.keys.as_ref().map(|(id, row)| assignment_row(*id, row)));
                     }
                     outcomes.push(outcome);
                 }
@@ -143,12 +159,7 @@ macro_rules! changes {
                     let query = named(sqlx::query(sql), *name).bind(i64::from(row.used)).bind(instant(retire_at));
                     query.execute(&mut **tx).await?;
                 }
-                let sql = concat!(
-                    "INSERT INTO assignment (id, body, expires_at) SELECT j.value->>0, j.value->>1, CAST(j.value->>2 AS BIGINT) FROM ",
-                    $rows,
-                    " AS j WHERE true ON CONFLICT DO NOTHING"
-                );
-                sqlx::query(sql).bind(json_text(&rows)).execute(&mut **tx).await?;
+                put_assignments(tx, rows).await?;
                 Ok(outcomes)
             }
 
@@ -183,7 +194,7 @@ macro_rules! changes {
                     return Ok(Vec::new());
                 }
                 let ids: BTreeSet<_> = takes.iter().flat_map(|take| take.keys.iter().map(|(id, _)| *id)).collect();
-                let mut rows = AssignmentRows { rows: assignment_rows(tx, &ids).await?, ..AssignmentRows::default() };
+                let mut rows = AssignmentRows(take_assignments(tx, &ids).await?);
                 let mut outcomes = Vec::with_capacity(takes.len());
                 for take in takes {
                     let outcome = rows.take(take);
@@ -192,27 +203,35 @@ macro_rules! changes {
                     }
                     outcomes.push(outcome);
                 }
-                let empty: Vec<_> = rows.changed.iter().filter(|(_, is_empty)| **is_empty).map(|(id, _)| id).collect();
-                if !empty.is_empty() {
-                    delete_assignments(tx, empty.into_iter()).await?;
-                }
-                for (id, _) in rows.changed.iter().filter(|(_, is_empty)| !**is_empty) {
-                    let sql = "UPDATE assignment SET body = $2 WHERE id = $1";
-                    sqlx::query(sql).bind(id.to_string()).bind(json_text(&rows.rows[id])).execute(&mut **tx).await?;
-                }
+                // Most are taken whole, and so are gone already.
+                let left = rows.0.iter().map(|(id, row)| assignment_row(*id, row));
+                put_assignments(tx, left.collect()).await?;
                 Ok(outcomes)
             }
 
-            async fn assignment_rows(
+            async fn put_assignments(tx: &mut Tx<'_>, rows: Vec<Value>) -> Result<(), StoreError> {
+                if rows.is_empty() {
+                    return Ok(());
+                }
+                let sql = concat!(
+                    "INSERT INTO assignment (id, body, expires_at) SELECT j.value->>0, j.value->>1, CAST(j.value->>2 AS BIGINT) FROM ",
+                    $rows,
+                    " AS j WHERE true ON CONFLICT DO NOTHING"
+                );
+                sqlx::query(sql).bind(json_text(&rows)).execute(&mut **tx).await?;
+                Ok(())
+            }
+
+            /// Deletes rows, and returns them.
+            async fn take_assignments(
                 tx: &mut Tx<'_>,
                 ids: &BTreeSet<AssignmentId>,
             ) -> Result<BTreeMap<AssignmentId, AssignmentRow>, StoreError> {
                 let ids: Vec<_> = ids.iter().map(|id| [id]).collect();
                 let sql = concat!(
-                    "SELECT b.id, b.body FROM assignment b JOIN ",
+                    "DELETE FROM assignment WHERE id IN (SELECT j.value->>0 FROM ",
                     $rows,
-                    " AS j ON b.id = j.value->>0",
-                    $lock
+                    " AS j) RETURNING id, body"
                 );
                 let rows: Vec<(String, String)> = sqlx::query_as(sql).bind(json_text(&ids)).fetch_all(&mut **tx).await?;
                 rows.into_iter().map(|(id, body)| Ok((AssignmentId::try_from(id).map_err(unreadable)?, parsed(&body)?))).collect()
@@ -274,6 +293,10 @@ changes! {
 changes! {
     postgres, Postgres,
     begin = "BEGIN", rows = "jsonb_array_elements($1::text::jsonb)", lock = " ORDER BY 1, 2 FOR UPDATE OF b"
+}
+
+fn assignment_row(id: AssignmentId, row: &AssignmentRow) -> Value {
+    json!([id.to_string(), json_text(row), instant(UnixNanos(row.expires_at))])
 }
 
 /// How long the bytes of a block stay after the last of them were given out here: as long as an answer may be asked for again.
