@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod http;
+pub mod https;
 pub mod metrics;
 pub mod pki;
 pub mod secret_file;

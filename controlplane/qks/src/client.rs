@@ -10,9 +10,9 @@ use url::Url;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::https::{Https, NoAnswer};
 use crate::ids::SaeId;
 use crate::sae::{ErrorBody, KeyContainer, KeyId, KeyIds, KeyRequest, Status};
+use photongate_net::https::{Https, NoAnswer};
 
 /// A client of one key server.
 #[derive(Clone, Debug)]

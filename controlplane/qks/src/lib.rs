@@ -12,7 +12,6 @@ pub mod config;
 pub mod directory;
 pub mod drkey;
 pub mod encoding;
-mod https;
 pub mod ids;
 pub mod intake;
 pub mod key_id;

@@ -3,7 +3,9 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
+use photongate_wire::Nanos;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
@@ -93,6 +95,11 @@ impl<'d> Value<'d> {
         matches!(self.tree(), Some(DeValue::Integer(_) | DeValue::Float(_)))
     }
 
+    /// Whether the value is a list.
+    pub fn is_list(&self) -> bool {
+        matches!(self.tree(), Some(DeValue::Array(_)))
+    }
+
     /// Whether the value is a table.
     pub fn is_table(&self) -> bool {
         matches!(self.tree(), Some(DeValue::Table(_)))
@@ -160,6 +167,18 @@ impl<'d> Value<'d> {
             return Err(self.refuse("is no path: write the name of a file"));
         }
         Ok(self.report.file().parent().map_or_else(|| PathBuf::from(text), |folder| folder.join(text)))
+    }
+
+    /// The value as a duration within bounds.
+    ///
+    /// # Errors
+    /// It is no duration, or out of the bounds.
+    pub fn span(&self, least: Nanos, most: Nanos) -> Result<Duration, Reported> {
+        let span = Nanos::from_value(self)?;
+        if (least..=most).contains(&span) {
+            return Ok(span.into());
+        }
+        Err(self.refuse(format!("is out of bounds: {least} to {most}")))
     }
 
     /// The value as a table, whose fields `read` asks for.

@@ -4,7 +4,7 @@ mod bb84;
 
 use std::time::Duration;
 
-use photongate_net::config::{FromValue, Reported, Section, Value};
+use photongate_net::config::{Reported, Section, Value};
 use photongate_net::tls::{NotASubject, SubjectPattern};
 use photongate_wire::Nanos;
 use url::Url;
@@ -155,13 +155,7 @@ fn device(source: &mut Section<'_>) -> Result<DeviceAddress, Reported> {
 
 /// Reads a duration within bounds.
 fn span(least: Nanos, most: Nanos) -> impl FnOnce(&Value<'_>) -> Result<Duration, Reported> {
-    move |value| {
-        let span = Nanos::from_value(value)?;
-        if (least..=most).contains(&span) {
-            return Ok(span.into());
-        }
-        Err(value.refuse(format!("is out of bounds: {least} to {most}")))
-    }
+    move |value| value.span(least, most)
 }
 
 /// The last one is no inner kind.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::https::{Https, NoAnswer};
+use photongate_net::https::{Https, NoAnswer};
 
 /// The way to one other server, which may be several processes. One of them answers; the others send on.
 #[derive(Clone, Debug)]

@@ -9,8 +9,8 @@ use url::Url;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::https::Https;
 use crate::links::device::{DEVICE_PATIENCE, DeviceAddress, DeviceError, MOST_BLOCK_BYTES};
+use photongate_net::https::Https;
 
 /// `OPEN_CONNECT`, clause 6.
 #[derive(Debug, Serialize, Deserialize)]

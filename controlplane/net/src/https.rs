@@ -4,22 +4,23 @@ use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use photongate_net::tls::ClientTls;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode};
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::tls::ClientTls;
+
 /// Asks the servers that one TLS side believes.
 #[derive(Clone, Debug)]
-pub(crate) struct Https {
+pub struct Https {
     client: Client,
     longest_answer: usize,
 }
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoAnswer {
+pub enum NoAnswer {
     /// There is no connection to the server, so it has heard nothing.
     #[error("{0}")]
     NoConnection(String),
@@ -36,7 +37,7 @@ impl Https {
     ///
     /// # Errors
     /// What the HTTP library says about the TLS side.
-    pub(crate) fn new(tls: &ClientTls, longest_answer: usize) -> Result<Self, NoAnswer> {
+    pub fn new(tls: &ClientTls, longest_answer: usize) -> Result<Self, NoAnswer> {
         let client = Client::builder()
             .tls_backend_preconfigured(tls.config().as_ref().clone())
             .connect_timeout(CONNECT)
@@ -51,7 +52,7 @@ impl Https {
     ///
     /// # Errors
     /// [`NoAnswer`].
-    pub(crate) async fn get(&self, url: Url, patience: Duration) -> Result<(StatusCode, Zeroizing<Vec<u8>>), NoAnswer> {
+    pub async fn get(&self, url: Url, patience: Duration) -> Result<(StatusCode, Zeroizing<Vec<u8>>), NoAnswer> {
         self.send(self.client.request(Method::GET, url).timeout(patience)).await
     }
 
@@ -59,7 +60,7 @@ impl Https {
     ///
     /// # Errors
     /// [`NoAnswer`].
-    pub(crate) async fn post(
+    pub async fn post(
         &self,
         url: Url,
         kind: &str,
