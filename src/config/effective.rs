@@ -5,8 +5,10 @@ use std::fmt::Display;
 use photongate_agent::as_list::ListedPeer;
 use photongate_agent::keys::qks::KeyServerOptions;
 use photongate_net::http::{ManagementConfig, ManagementTls};
+use photongate_net::{JwksLocation, OidcConfig};
 use photongate_pipeline::limits::LimitSettings;
 use photongate_pipeline::{ControlPolicy, NextHop, Role, SourcePort, UnknownDestination};
+use photongate_wire::Nanos;
 use serde_json::{Value, json};
 
 use super::{DEFAULT_SOCKET, DestinationLimit, FilterConfig, ListSource, PortConfig, WireGuardConfig};
@@ -170,6 +172,26 @@ fn api_json(api: &ManagementConfig) -> Value {
             "admins": admins,
             "readers": readers,
         })),
+        "oidc": api.oidc.as_ref().map(oidc),
+    })
+}
+
+fn oidc(oidc: &OidcConfig) -> Value {
+    let (jwks, ca) = match &oidc.jwks {
+        JwksLocation::File(path) => (path.display().to_string(), None),
+        JwksLocation::Url { url, ca } => (url.to_string(), Some(ca.display().to_string())),
+    };
+    json!({
+        "issuer": oidc.issuer,
+        "audience": oidc.audience,
+        "jwks": jwks,
+        "ca": ca,
+        "refresh": Nanos::from(oidc.refresh).to_string(),
+        "refresh_pause": Nanos::from(oidc.refresh_pause).to_string(),
+        "leeway": Nanos::from(oidc.leeway).to_string(),
+        "roles_claim": oidc.roles_claim,
+        "admins": oidc.admins,
+        "readers": oidc.readers,
     })
 }
 

@@ -7,6 +7,7 @@ pub mod config;
 pub mod http;
 pub mod https;
 pub mod metrics;
+mod oidc;
 pub mod pki;
 pub mod secret_file;
 mod shutdown;
@@ -15,5 +16,6 @@ mod time;
 pub mod tls;
 pub mod unix_socket;
 
+pub use oidc::{JwksLocation, OidcConfig, OidcError};
 pub use shutdown::Shutdown;
 pub use time::{now, rfc3339};

@@ -202,6 +202,7 @@ impl Qks {
         };
         let keys = Arc::new(keys);
         let requests = Arc::new(Requests::default());
+        let audit = Audit::open(&config.state.join("audit.log"))?;
         let admin = Admin::new(Parts {
             local: config.id.clone(),
             started_at: now(),
@@ -213,11 +214,11 @@ impl Qks {
             link_state: link_state.clone(),
             store: store.clone(),
             history: History::default(),
-            audit: Audit::open(&config.state.join("audit.log"))?,
+            audit: audit.clone(),
         });
         tasks.spawn(admin.clone().sample());
         let management = match &config.admin {
-            Some(management) => Some(management.bind(&config.state).await?),
+            Some(management) => Some(management.bind(&config.state, &audit).await?),
             None => None,
         };
         let accept_plain_key_ids = config.sae.accept_plain_key_ids;

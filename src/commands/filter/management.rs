@@ -35,7 +35,7 @@ impl Management {
     ) -> Result<Self> {
         let audit = Audit::open(&state.path("audit.log"))?;
         let traces = Traces::at(state.path("traces"), observer).context("there is no folder for traces")?;
-        let http::Management { server, tls } = config.bind(state.folder()).await.context("[api]")?;
+        let http::Management { server, tls } = config.bind(state.folder(), &audit).await.context("[api]")?;
         let certificate = tls.clone();
         let expiry = move || Some(certificate.as_ref()?.not_after().0 / 1_000_000_000);
         let router = Api::new(agent, audit.clone(), log, traces.clone(), Arc::new(expiry)).router();

@@ -5,6 +5,8 @@
 //! written is not made, so nobody can act unseen by filling the disk. If the second line is missing, the process
 //! ended in the middle of the change.
 //!
+//! Who shows who they are and is refused has one line.
+//!
 //! A line is handed to the operating system before the change goes on: it outlives the process, not a power cut.
 
 use std::fs::{File, OpenOptions};
@@ -115,6 +117,18 @@ impl Audit {
         }
     }
 
+    /// Records that somebody was refused before they got to a change: `who` they are or say they are, the `request`, and why.
+    pub(super) fn refusal(&self, who: &str, role: Option<Role>, from: &str, request: &str, why: &str) {
+        tracing::warn!(target: "audit", who, ?role, from, request, why, "a caller is refused");
+        let change = self.log.changes.fetch_add(1, Ordering::Relaxed);
+        let (time, outcome) = (Timestamp::now(), Outcome::Refused);
+        let line = Line { time, change, who, role, from, action: "request", target: request, outcome, detail: why };
+        if let Err(error) = self.log.write(&line) {
+            let path = self.log.path.display();
+            tracing::error!(target: "audit", %path, %error, "a refusal is not in the audit log");
+        }
+    }
+
     /// Announces a change: `caller` is about to do `action`, like `keys.revoke`, to `target`.
     ///
     /// # Errors
@@ -156,7 +170,8 @@ impl Intent {
         let Self { change, caller: Caller { name, role, from }, action, target, .. } = self;
         tracing::info!(target: "audit", change, who = name, %role, from, action, target, ?outcome, detail, "audit");
         let time = Timestamp::now();
-        self.log.write(&Line { time, change: *change, who: name, role: *role, from, action, target, outcome, detail })
+        let role = Some(*role);
+        self.log.write(&Line { time, change: *change, who: name, role, from, action, target, outcome, detail })
     }
 }
 
@@ -193,7 +208,8 @@ struct Line<'l> {
     /// Which change of this process, from one.
     change: u64,
     who: &'l str,
-    role: Role,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<Role>,
     from: &'l str,
     action: &'l str,
     target: &'l str,

@@ -1,20 +1,23 @@
 //! How a server finds out who sent a request.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 use nix::unistd::geteuid;
 use tokio::net::unix::UCred;
 
 use super::caller::unauthorized;
 use super::limits::Source;
 use super::{Caller, Identity, Problem, Role, TokenFile};
+use crate::oidc::{BadToken, Holder, Oidc};
 use crate::tls::{Subject, SubjectPattern};
 
 /// Whom a server knows, besides root and its own user at the Unix socket, who are admins.
 #[derive(Debug, Default)]
 pub struct Callers {
     tokens: Vec<(Caller, TokenFile)>,
+    provider: Option<Arc<Oidc>>,
     subjects: Vec<(SubjectPattern, Role)>,
 }
 
@@ -25,6 +28,12 @@ impl Callers {
         let caller = Caller { name: format!("token {name}"), role, from: String::new() };
         self.tokens.push((caller, file));
         self
+    }
+
+    /// Whoever sends a token that this provider has signed has the role that it gives them.
+    #[must_use]
+    pub(crate) fn with_provider(self, provider: Option<Oidc>) -> Self {
+        Self { provider: provider.map(Arc::new), ..self }
     }
 
     /// Whoever shows a certificate with one of these subjects has this role. If several match, the most powerful role
@@ -39,8 +48,8 @@ impl Callers {
     /// connection says.
     ///
     /// # Errors
-    /// A problem with status 401 if there are credentials, and they are wrong.
-    pub(super) fn identify(&self, connection: &Connection, headers: &HeaderMap) -> Result<Identity, Problem> {
+    /// A problem with status 401 if there are credentials, and they are wrong; 503 if that cannot be told yet.
+    pub(super) async fn identify(&self, connection: &Connection, headers: &HeaderMap) -> Result<Identity, Problem> {
         let mut credentials = headers.get_all(header::AUTHORIZATION).iter();
         let Some(first) = credentials.next() else { return Ok(connection.identity.clone()) };
         if credentials.next().is_some() {
@@ -52,8 +61,12 @@ impl Callers {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(unauthorized("only tokens are taken here: send `Authorization: Bearer pgt_…`"));
         }
+        let token = token.trim();
+        if let Some(provider) = self.provider.as_ref().filter(|_| !token.starts_with(TokenFile::PREFIX)) {
+            return of_holder(provider.verify(token).await, connection);
+        }
         // Every file is compared, so that the time taken does not tell which one it is.
-        let known = self.tokens.iter().filter(|(_, file)| file.matches(token.trim())).map(|(caller, _)| caller);
+        let known = self.tokens.iter().filter(|(_, file)| file.matches(token)).map(|(caller, _)| caller);
         match known.max_by_key(|caller| caller.role) {
             Some(caller) => Ok(Identity::Known(Caller { from: connection.from.clone(), ..caller.clone() })),
             None => Err(unauthorized("the token is wrong, or was exchanged: read it anew from its file")),
@@ -114,6 +127,21 @@ impl Connection {
         let identity =
             certificate.map_or(Identity::Anonymous, |certificate| callers.of_certificate(certificate, &from));
         Self { identity, from, source, transport: Transport::Tls }
+    }
+}
+
+/// Who holds a token of an OpenID provider.
+fn of_holder(verified: Result<Holder, BadToken>, connection: &Connection) -> Result<Identity, Problem> {
+    match verified {
+        Ok(Holder { name, role: Some(role) }) => {
+            Ok(Identity::Known(Caller { name, role, from: connection.from.clone() }))
+        }
+        Ok(Holder { name, role: None }) => Ok(Identity::WithoutRole(name)),
+        Err(BadToken::NoKeys) => {
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The token cannot be verified");
+            Err(problem.with_detail(BadToken::NoKeys.to_string()))
+        }
+        Err(bad) => Err(unauthorized(&bad.to_string())),
     }
 }
 

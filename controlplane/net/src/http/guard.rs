@@ -15,12 +15,13 @@ use super::body::{BodyRules, BoundedBody, EndingBody, Pace};
 use super::callers::{Callers, Connection};
 use super::gate::{Gate, Peer, stopped};
 use super::limits::RateLimits;
-use super::{Bounds, Identity, Problem, browser};
+use super::{Audit, Bounds, Caller, Identity, Problem, Role, browser};
 
 /// The routes of a server, and what stands before them.
 pub(super) struct Guard {
     router: Router,
     callers: Callers,
+    audit: Option<Audit>,
     limits: RateLimits,
     bounds: Bounds,
     content_security_policy: HeaderValue,
@@ -31,6 +32,7 @@ impl Guard {
     pub(super) fn new(
         router: Router,
         callers: Callers,
+        audit: Option<Audit>,
         requests_per_second: NonZeroU32,
         bounds: Bounds,
         content_security_policy: &'static str,
@@ -40,6 +42,7 @@ impl Guard {
             // Bodies are bounded here, for routes that do without axum's extractors too.
             router: router.layer(DefaultBodyLimit::disable()),
             callers,
+            audit,
             limits: RateLimits::new(requests_per_second),
             bounds,
             content_security_policy: HeaderValue::from_static(content_security_policy),
@@ -74,6 +77,15 @@ impl Guard {
         rules.broken().map_or(Ok(answer), Err)
     }
 
+    /// Writes down that somebody who has shown something was refused.
+    fn record_refusal(&self, connection: &Connection, shown: &Shown, request: &str, why: Option<&str>) {
+        let (Some(audit), Some((who, role, because))) = (&self.audit, shown.refused()) else { return };
+        // Who is known is not counted as a failure, and must not fill the disk either.
+        if role.is_none() || self.limits.may_record(who) {
+            audit.refusal(who, role, &connection.from, request, why.unwrap_or(because));
+        }
+    }
+
     fn add_headers(&self, headers: &mut HeaderMap) {
         for (name, value) in ALWAYS {
             headers.insert(name, HeaderValue::from_static(value));
@@ -105,24 +117,26 @@ impl Gate for Guard {
 
     async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Response {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let identity = self.callers.identify(connection, request.headers());
-        let who = match &identity {
-            Ok(Identity::Known(caller)) => Some(caller.name.clone()),
-            _ => None,
-        };
+        let identity = self.callers.identify(connection, request.headers()).await;
+        let shown = Shown::of(&identity);
         let outcome = match self.admit(connection, &request, identity) {
             Ok(identity) => self.route(request, identity).await,
             Err(problem) => Err(problem),
         };
+        let why = outcome.as_ref().err().and_then(|problem| problem.detail.clone());
         let mut answer = match outcome {
             Ok(answer) => as_problem(answer).await,
             Err(problem) => problem.into_response(),
         };
         let status = answer.status();
+        let who = shown.known();
         if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN {
             let counted = if who.is_some() { Ok(()) } else { self.limits.note_failure(connection.source) };
             match counted {
-                Ok(()) => tracing::warn!(from = connection.from, who, %method, path, %status, "a caller is refused"),
+                Ok(()) => {
+                    tracing::warn!(from = connection.from, who, %method, path, %status, "a caller is refused");
+                    self.record_refusal(connection, &shown, &format!("{method} {path}"), why.as_deref());
+                }
                 Err(too_many) => answer = too_many.into_response(),
             }
         }
@@ -132,6 +146,42 @@ impl Gate for Guard {
             answer.map(|body| Body::new(EndingBody::new(body, self.stopped())))
         } else {
             answer
+        }
+    }
+}
+
+/// What a caller has shown, for those who read about it later.
+enum Shown {
+    Nothing,
+    /// Something that is not good.
+    Bad,
+    /// Something that gives no role here.
+    WithoutRole(String),
+    Known(Caller),
+}
+
+impl Shown {
+    fn of(identity: &Result<Identity, Problem>) -> Self {
+        match identity {
+            Ok(Identity::Known(caller)) => Self::Known(caller.clone()),
+            Ok(Identity::WithoutRole(who)) => Self::WithoutRole(who.clone()),
+            Ok(Identity::Anonymous) => Self::Nothing,
+            Err(_) => Self::Bad,
+        }
+    }
+
+    /// Who it is, if they have a role.
+    fn known(&self) -> Option<&str> {
+        if let Self::Known(caller) = self { Some(&caller.name) } else { None }
+    }
+
+    /// Who was refused, which role they have, and why, if nothing else is known about that. `None` if they have shown nothing.
+    fn refused(&self) -> Option<(&str, Option<Role>, &'static str)> {
+        match self {
+            Self::Nothing => None,
+            Self::Bad => Some(("somebody", None, "what they have shown is not good")),
+            Self::WithoutRole(who) => Some((who, None, "they have no role here")),
+            Self::Known(caller) => Some((&caller.name, Some(caller.role), "their role does not allow it")),
         }
     }
 }

@@ -18,6 +18,7 @@ pub(super) struct RateLimits {
     callers: Limiter<String>,
     strangers: Limiter<Source>,
     failures: Limiter<Source>,
+    records: Limiter<String>,
 }
 
 /// Where a request came from, as far as limits tell apart.
@@ -44,6 +45,7 @@ impl RateLimits {
             callers: Limiter::new(requests, String::new()),
             strangers: Limiter::new(requests, Source::Overflow),
             failures: Limiter::new(failures, Source::Overflow),
+            records: Limiter::new(failures, String::new()),
         }
     }
 
@@ -62,6 +64,11 @@ impl RateLimits {
     pub(super) fn note_failure(&self, source: Source) -> Result<(), Problem> {
         let detail = "too many requests from this address came without a valid token or certificate";
         self.failures.take(&source).map_err(|wait| too_many(detail, wait))
+    }
+
+    /// Whether it may be written down once more that `caller` was refused: as often as somebody may fail to show who they are.
+    pub(super) fn may_record(&self, caller: &str) -> bool {
+        self.records.take(&caller.to_owned()).is_ok()
     }
 }
 

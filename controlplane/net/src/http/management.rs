@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{BindError, Bounds, Callers, Listen, Role, Server, ServerOptions, TokenError, TokenFile};
+use super::{Audit, BindError, Bounds, Callers, Listen, Role, Server, ServerOptions, TokenError, TokenFile};
 use crate::config::{FromValue, Reported, Section, Value};
+use crate::oidc::{Oidc, OidcConfig, OidcError};
 use crate::tls::{ClientCertificates, NotASubject, ServerTls, SubjectPattern, TlsError, TlsFiles};
 
 /// What the configuration says, while management is enabled.
@@ -20,6 +21,8 @@ pub struct ManagementConfig {
     pub requests_per_second: u32,
     /// How the program proves who it is, and how callers may.
     pub tls: Option<ManagementTls>,
+    /// The OpenID provider whose tokens are taken.
+    pub oidc: Option<OidcConfig>,
     /// What counts where nothing is said.
     pub defaults: ManagementDefaults,
 }
@@ -71,6 +74,9 @@ pub enum ManagementError {
     /// An admin or reader who cannot be recognised.
     #[error(transparent)]
     Subject(#[from] NotASubject),
+    /// The OpenID provider.
+    #[error("oidc: {0}")]
+    Oidc(#[from] OidcError),
     /// An address or socket.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -90,8 +96,9 @@ impl ManagementConfig {
         let has_tls = section.has("tls");
         let listen = section.or_with("listen", vec![defaults.listen], |list| listen(list, has_tls, defaults.section));
         let tls = section.optional_section("tls", tls);
-        let config =
-            Self { socket: socket?, listen: listen?, requests_per_second: requests_per_second?, tls: tls?, defaults };
+        let oidc = section.optional_section("oidc", OidcConfig::read);
+        let (socket, listen, requests_per_second) = (socket?, listen?, requests_per_second?);
+        let config = Self { socket, listen, requests_per_second, tls: tls?, oidc: oidc?, defaults };
         Ok(enabled?.then_some(config))
     }
 
@@ -101,11 +108,11 @@ impl ManagementConfig {
     }
 
     /// Listens wherever the configuration says. What it says by default only is done without, if it cannot be had. The tokens are in
-    /// the files `admin.token` and `read.token` of the folder `state`, made if they are missing.
+    /// the files `admin.token` and `read.token` of the folder `state`, made if they are missing. Refusals go to `audit`.
     ///
     /// # Errors
     /// [`ManagementError`].
-    pub async fn bind(&self, state: &Path) -> Result<Management, ManagementError> {
+    pub async fn bind(&self, state: &Path, audit: &Audit) -> Result<Management, ManagementError> {
         let tls = self.tls.as_ref().map(ManagementTls::load).transpose()?;
         let mut required = Vec::new();
         let mut optional = Vec::new();
@@ -121,7 +128,8 @@ impl ManagementConfig {
         }
         let mut callers = Callers::default()
             .with_token("admin", Role::Admin, TokenFile::create_or_read(&state.join("admin.token"))?)
-            .with_token("read", Role::Read, TokenFile::create_or_read(&state.join("read.token"))?);
+            .with_token("read", Role::Read, TokenFile::create_or_read(&state.join("read.token"))?)
+            .with_provider(self.oidc.as_ref().map(Oidc::open).transpose()?);
         if let Some(tls) = &self.tls {
             callers = callers.with_subjects(Role::Admin, subjects(&tls.admins)?);
             callers = callers.with_subjects(Role::Read, subjects(&tls.readers)?);
@@ -130,6 +138,7 @@ impl ManagementConfig {
         let mut server = Server::bind(ServerOptions {
             listeners: required,
             callers,
+            audit: Some(audit.clone()),
             requests_per_second: NonZeroU32::new(self.requests_per_second).unwrap_or(NonZeroU32::MIN),
             content_security_policy: PAGE_POLICY,
             bounds: Bounds::default(),

@@ -62,7 +62,9 @@ impl Modify for Security {
         let token = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("pgt_ and 64 hexadecimal digits")
-            .description(Some("A token from a file that the server made at its first start."))
+            .description(Some(
+                "A token from a file that the server made at its first start, or of the OpenID provider.",
+            ))
             .build();
         components.add_security_scheme("token", SecurityScheme::Http(token));
         let description = Some("A client certificate whose subject has a role.".to_owned());

@@ -9,15 +9,16 @@ use axum::Router;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::Callers;
 use super::guard::Guard;
 use super::listener::{BindError, Listen, Listener};
+use super::{Audit, Callers};
 
 /// A server that listens already, and answers once it is [run](Self::run).
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
     callers: Callers,
+    audit: Option<Audit>,
     requests_per_second: NonZeroU32,
     content_security_policy: &'static str,
     bounds: Bounds,
@@ -30,6 +31,8 @@ pub struct ServerOptions {
     pub listeners: Vec<Listen>,
     /// Whom it knows.
     pub callers: Callers,
+    /// Where refusals are written down of those who have shown something.
+    pub audit: Option<Audit>,
     /// How often each caller may ask; twice as often in one go.
     pub requests_per_second: NonZeroU32,
     /// What pages may load (Content Security Policy), unless an answer says so itself.
@@ -80,13 +83,13 @@ impl Server {
     /// # Errors
     /// One of the listeners cannot be made. None is left then.
     pub async fn bind(options: ServerOptions) -> Result<Self, BindError> {
-        let ServerOptions { listeners: places, callers, requests_per_second, content_security_policy, bounds } =
+        let ServerOptions { listeners: places, callers, audit, requests_per_second, content_security_policy, bounds } =
             options;
         let mut listeners = Vec::with_capacity(places.len());
         for place in places {
             listeners.push(Listener::bind(place).await?);
         }
-        Ok(Self { listeners, callers, requests_per_second, content_security_policy, bounds })
+        Ok(Self { listeners, callers, audit, requests_per_second, content_security_policy, bounds })
     }
 
     /// Listens at one more place.
@@ -110,9 +113,9 @@ impl Server {
     /// # Panics
     /// If the content security policy is no header value.
     pub async fn run(self, router: Router, shutdown: impl Future<Output = ()>) {
-        let Self { listeners, callers, requests_per_second, content_security_policy, bounds } = self;
+        let Self { listeners, callers, audit, requests_per_second, content_security_policy, bounds } = self;
         let (stop, stopping) = watch::channel(false);
-        let guard = Guard::new(router, callers, requests_per_second, bounds, content_security_policy, stopping);
+        let guard = Guard::new(router, callers, audit, requests_per_second, bounds, content_security_policy, stopping);
         let guard = Arc::new(guard);
         let mut serving = JoinSet::new();
         for listener in listeners {

@@ -23,6 +23,9 @@ pub struct TokenFile {
 }
 
 impl TokenFile {
+    /// What every token begins with, so that people and scanners recognise one.
+    pub(super) const PREFIX: &str = "pgt_";
+
     /// The token in the file at `path`. If there is no such file, it is made, with mode 0600 and a random token.
     ///
     /// # Errors
@@ -81,8 +84,8 @@ pub enum TokenError {
     },
     /// It holds something else.
     #[error(
-        "the token file {} does not hold {PREFIX} and {} hexadecimal digits: remove it, and the next start makes one",
-        path.display(), 2 * RANDOM_BYTES
+        "the token file {} does not hold {} and {} hexadecimal digits: remove it, and the next start makes one",
+        path.display(), TokenFile::PREFIX, 2 * RANDOM_BYTES
     )]
     NotAToken {
         /// The file.
@@ -92,9 +95,6 @@ pub enum TokenError {
     #[error("no token can be made: {0}")]
     NoRandomness(#[from] getrandom::Error),
 }
-
-/// What every token begins with, so that people and scanners recognise one.
-const PREFIX: &str = "pgt_";
 
 /// How many random bytes a token has.
 const RANDOM_BYTES: usize = 32;
@@ -132,8 +132,8 @@ fn new_token() -> Result<Zeroizing<String>, getrandom::Error> {
     let mut random = Zeroizing::new([0; RANDOM_BYTES]);
     getrandom::fill(random.as_mut())?;
     // Room for all of it: a string that grows leaves its content behind in freed memory.
-    let mut token = Zeroizing::new(String::with_capacity(PREFIX.len() + 2 * RANDOM_BYTES + 1));
-    token.push_str(PREFIX);
+    let mut token = Zeroizing::new(String::with_capacity(TokenFile::PREFIX.len() + 2 * RANDOM_BYTES + 1));
+    token.push_str(TokenFile::PREFIX);
     for byte in *random {
         for digit in [byte >> 4, byte & 0xf] {
             token.push(char::from_digit(digit.into(), 16).expect("four bits are one hexadecimal digit"));
@@ -146,7 +146,7 @@ fn new_token() -> Result<Zeroizing<String>, getrandom::Error> {
 fn read(path: &Path) -> Result<Digest, TokenError> {
     let text = secret_file::read(path).map_err(|source| TokenError::Unreadable { path: path.to_owned(), source })?;
     let token = text.trim_end();
-    let digits = token.strip_prefix(PREFIX).unwrap_or_default();
+    let digits = token.strip_prefix(TokenFile::PREFIX).unwrap_or_default();
     match secret_file::parse_hex::<RANDOM_BYTES>(digits) {
         Ok(_) => Ok(sha256(token)),
         Err(_) => Err(TokenError::NotAToken { path: path.to_owned() }),

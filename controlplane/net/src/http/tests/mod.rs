@@ -4,6 +4,7 @@ mod bodies;
 mod callers;
 mod ending;
 mod malformed;
+mod oidc;
 mod overload;
 mod tls;
 mod unix;
@@ -68,6 +69,7 @@ impl Running {
         let mut options = ServerOptions {
             listeners: vec![Listen::Plain("127.0.0.1:0".parse().unwrap())],
             callers,
+            audit: None,
             requests_per_second: NonZeroU32::new(1_000).unwrap(),
             content_security_policy: "default-src 'self'",
             bounds: Bounds { drain: Duration::from_secs(60), ..Bounds::default() },

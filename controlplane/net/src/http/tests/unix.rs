@@ -76,6 +76,7 @@ async fn with_socket() -> (Running, PathBuf, TempDir) {
 async fn bind(listen: Listen) -> Result<Server, BindError> {
     Server::bind(ServerOptions {
         listeners: vec![listen],
+        audit: None,
         callers: Callers::default(),
         requests_per_second: NonZeroU32::MIN,
         content_security_policy: "",
