@@ -27,7 +27,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use http::StatusCode;
-use photongate_net::http::{Audit, Problem, body_limit};
+use photongate_net::http::{Audit, Events, Problem, body_limit};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -35,8 +35,6 @@ use crate::Agent;
 use crate::traces::Traces;
 
 pub use model::*;
-
-use events::Events;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -65,7 +63,7 @@ impl Api {
     /// The management of `agent`. Must be called within a runtime: it samples the counters once a second while
     /// anybody looks.
     pub fn new(agent: Agent, audit: Audit, log: Arc<dyn Log>, traces: Traces, certificate: CertificateExpiry) -> Self {
-        let events = Events::start(agent.clone());
+        let events = events::start(agent.clone());
         Self { agent, audit, log, traces, events, certificate }
     }
 

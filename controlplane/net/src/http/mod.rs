@@ -3,12 +3,14 @@
 //! A role builds its routes with axum and this module's extractors ([`Read`], [`Admin`]). Whatever is refused is a
 //! [`Problem`]. Changes are written to the [`Audit`] log before they happen.
 
+mod assets;
 mod audit;
 mod body;
 mod browser;
 mod caller;
 mod callers;
 mod docs;
+mod events;
 mod extract;
 mod gate;
 mod guard;
@@ -22,11 +24,13 @@ mod problem;
 mod server;
 mod token;
 
+pub use assets::{Asset, Assets, asset_types};
 pub use audit::{Audit, AuditError, Intent, Outcome};
 pub use body::body_limit;
 pub use caller::{Admin, Caller, Identity, Read, Role};
 pub use callers::Callers;
 pub use docs::{docs_answer, docs_page, docs_style};
+pub use events::Events;
 pub use extract::{JsonBody, Path, Query, bad_request};
 pub use listener::{BindError, Listen};
 pub use machine::{MachineOptions, MachineServer, Refusal};

@@ -1,12 +1,14 @@
-// The page as a whole: asks for a token, follows the filter, and hands on what it hears.
+// The page as a whole: follows the filter, and hands on what it hears.
 
-import { Api, Refused } from "./api.js";
+import { Refused } from "./api.js";
+import { showConnection } from "./connection.js";
 import { byId, setAttribute, setText } from "./dom.js";
-import { duration, timeOfDay } from "./format.js";
+import { timeOfDay } from "./format.js";
 import { History } from "./history.js";
 import { showBusy, showPorts, showWorkers } from "./machine.js";
 import { showState, showStatus, showUptime } from "./overview.js";
 import { TrafficPlot } from "./plots.js";
+import { signIn } from "./sign_in.js";
 import { Stream } from "./stream.js";
 import { Timelines } from "./timelines.js";
 import { showDrops, showTotals } from "./totals.js";
@@ -106,7 +108,7 @@ class Dashboard {
         if (this.#stream === null) {
             return;
         }
-        this.#showConnection();
+        showConnection(this.#connection);
         const now = this.#now();
         setText(byId("clock"), `${timeOfDay(now)} on the filter's clock`);
         showUptime(this.#startedAt, now);
@@ -154,22 +156,6 @@ class Dashboard {
         this.#plot.replaceHistory(this.#history);
     }
 
-    #showConnection() {
-        const { kind, why, until } = this.#connection;
-        setAttribute(byId("connection"), "data-connection", kind);
-        setText(byId("connection"), { live: "live", connecting: "connecting …", waiting: "connection lost" }[kind]);
-        setAttribute(byId("dashboard"), "data-stale", kind !== "live");
-        const lost = byId("lost");
-        // While it is being tried again nothing is known yet: the notice stays until the first sample.
-        lost.hidden = kind === "live" || (kind === "connecting" && lost.hidden);
-        if (kind === "waiting") {
-            setText(byId("lost-what"), `The numbers below are old: ${why}.`);
-            setText(byId("lost-when"), `Next attempt in ${duration(until - Date.now())}.`);
-        } else {
-            setText(byId("lost-when"), "Trying now …");
-        }
-    }
-
     #now() {
         return Date.now() + this.#clockOffset;
     }
@@ -187,63 +173,9 @@ function onChoice(name, action) {
     }
 }
 
-function show(what) {
-    byId("sign-in").hidden = what !== "sign-in";
-    byId("dashboard").hidden = what !== "dashboard";
-    byId("sign-out").hidden = what !== "dashboard" || sessionStorage.getItem(TOKEN) === null;
-}
-
-function askForToken(message) {
-    sessionStorage.removeItem(TOKEN);
-    show("sign-in");
-    setText(byId("token-error"), message);
-    setAttribute(byId("token"), "aria-invalid", message !== "");
-    byId("token").value = "";
-    byId("token").focus();
-}
-
-function signIn(token) {
-    show("dashboard");
-    dashboard.start(new Api(token), (refused) => askForToken(`The filter refused this token: ${refused.message}.`));
-}
-
-/** Whether the filter knows who this is without a token: by the client certificate of the connection. */
-async function knowsUsAlready() {
-    if (location.protocol !== "https:") {
-        return false;
-    }
-    return new Api(null).get("status").then(() => true, () => false);
-}
-
-async function begin() {
-    const token = sessionStorage.getItem(TOKEN);
-    if (token !== null || (await knowsUsAlready())) {
-        signIn(token);
-    } else {
-        askForToken("");
-    }
-}
-
 /** How often countdowns are shown anew. */
 const TICK_MS = 500;
 const STATUS_EVERY_MS = 10_000;
 const MACHINE_EVERY_MS = 4_000;
-/** Where the token is kept: only for this tab, and only for pages of this filter. */
-const TOKEN = "photongate-token";
 
-const dashboard = new Dashboard();
-byId("token-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const token = byId("token").value.trim();
-    if (!/^[\x21-\x7e]+$/.test(token)) {
-        askForToken("A token is one word of letters, digits and signs.");
-        return;
-    }
-    sessionStorage.setItem(TOKEN, token);
-    signIn(token);
-});
-byId("sign-out").addEventListener("click", () => {
-    dashboard.stop();
-    askForToken("");
-});
-begin();
+signIn(new Dashboard(), "filter");

@@ -3,6 +3,16 @@
 /** The lines of the plot, and of every other list of verdicts, in their order. */
 export const VERDICTS = ["accepted", "outbound", "best_effort", "control", "dropped"];
 
+/** What people call a verdict. */
+export const VERDICT_NAMES = {
+    received: "received",
+    accepted: "accepted",
+    outbound: "outbound",
+    best_effort: "best effort",
+    control: "control",
+    dropped: "dropped",
+};
+
 /** What a counter of `traffic` says; all drops together are `dropped`. */
 export function countOf(traffic, verdict) {
     if (verdict === "received") {

@@ -1,9 +1,10 @@
 // The plot of traffic by verdict, and its legend.
 
 import uPlot from "./uplot/uPlot.esm.js";
+import { colors, timeChart } from "./chart.js";
 import { byId, element, keepChildren, setAttribute, setText, svg } from "./dom.js";
-import { rate, timeOfDay, VERDICT_NAMES } from "./format.js";
-import { SPAN_S, VERDICTS } from "./history.js";
+import { rate, timeOfDay } from "./format.js";
+import { SPAN_S, VERDICT_NAMES, VERDICTS } from "./history.js";
 
 /** The plot of a `History`, in packets or bits per second, on a linear or a logarithmic scale. */
 export class TrafficPlot {
@@ -68,39 +69,24 @@ export class TrafficPlot {
     }
 
     #options(container) {
-        const style = getComputedStyle(document.documentElement);
-        const color = (name) => style.getPropertyValue(`--${name}`).trim();
-        const axis = {
-            stroke: color("muted"),
-            font: `12px ${style.fontFamily}`,
-            grid: { stroke: color("grid"), width: 1 },
-            ticks: { show: false },
-        };
-        return {
-            width: container.clientWidth,
-            height: container.clientHeight,
-            padding: [10, 12, 0, 0],
-            legend: { show: false },
-            cursor: { y: false, drag: { x: false, y: false, setScale: false }, points: { size: 7 } },
-            scales: {
-                x: { time: true, range: () => this.#span() },
-                y: this.#scale === "log" ? { distr: 4, asinh: 1, range: fromZero } : { range: fromZero },
-            },
-            axes: [
-                { ...axis, space: 90, size: 32, gap: 8, values: (_, splits) => splits.map((second) => timeOfDay(second * 1000)) },
-                { ...axis, size: 58, gap: 6, ...this.#labels(), values: (_, splits) => splits.map((value) => rate(value)) },
-            ],
-            series: [{}, ...VERDICTS.map((verdict) => ({
+        const color = colors();
+        const options = timeChart(container, {
+            span: () => this.#span(),
+            range: fromZero,
+            format: rate,
+            axis: this.#labels(),
+            lines: VERDICTS.map((verdict) => ({
                 label: VERDICT_NAMES[verdict],
                 show: !this.#hidden.has(verdict),
                 stroke: color(verdict),
-                width: 2,
                 dash: DASHES[verdict],
-                spanGaps: false,
-                points: { show: false },
-            }))],
-            hooks: { setCursor: [() => this.#showLegend()] },
-        };
+            })),
+            onCursor: () => this.#showLegend(),
+        });
+        if (this.#scale === "log") {
+            Object.assign(options.scales.y, { distr: 4, asinh: 1 });
+        }
+        return options;
     }
 
     /** What uPlot is told about the labels of a logarithmic scale, which it makes too many of. */

@@ -1,8 +1,8 @@
 // The tables of packets by verdict, and of dropped packets by reason.
 
 import { byId, element, keepChildren, setAttribute, setNumber, setText, svg } from "./dom.js";
-import { bytes, rate, VERDICT_NAMES, whole } from "./format.js";
-import { countOf, VERDICTS } from "./history.js";
+import { bytes, rate, whole } from "./format.js";
+import { countOf, VERDICT_NAMES, VERDICTS } from "./history.js";
 
 /** Shows the counters of `sample`, and their rates if it is known what happened `since` the sample before. */
 export function showTotals(sample, since) {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use axum::body::BodyDataStream;
 use futures_util::StreamExt;
+use photongate_net::http::Events;
 use tokio::time::timeout;
 
 use super::*;
-use crate::api::events::MOST_STREAMS;
 
 #[tokio::test]
 async fn the_present_comes_at_once_and_then_one_sample_a_second() {
@@ -36,7 +36,7 @@ async fn who_begins_to_listen_brings_no_sample_to_the_others() {
 async fn there_are_only_so_many_places_and_each_is_free_again_when_its_listener_goes() {
     let desk = Desk::open().await;
     let mut listening = Vec::new();
-    for _ in 0..MOST_STREAMS {
+    for _ in 0..Events::MOST_STREAMS {
         listening.push(listen(&desk).await);
     }
     let problem = desk.get("/api/v1/events").await.problem();

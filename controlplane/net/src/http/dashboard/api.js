@@ -1,4 +1,4 @@
-// Questions to the filter's HTTP interface, with the token of whoever looks at the page.
+// Questions to the server's HTTP interface, with the token of whoever looks at the page.
 
 /** The interface, as seen by the holder of `token`; without one, by whoever the client certificate names. */
 export class Api {
@@ -17,7 +17,7 @@ export class Api {
 
     /** The response to GET `path`, if it is a success. Throws as `get` does. */
     async fetch(path, accept, signal = undefined) {
-        // Relative to the page, so that it also works behind a proxy that gives the filter a folder of its own.
+        // Relative to the page, so that it also works behind a proxy that gives the server a folder of its own.
         const response = await fetch(`api/v1/${path}`, {
             headers: { ...this.#headers, Accept: accept },
             cache: "no-store",
@@ -32,11 +32,11 @@ export class Api {
     }
 }
 
-/** An answer that is none: the filter said why not (RFC 9457). */
+/** An answer that is none: the server said why not (RFC 9457). */
 export class Refused extends Error {
     /** The HTTP status. */
     status;
-    /** How many milliseconds to wait before the next attempt, if the filter says so. */
+    /** How many milliseconds to wait before the next attempt, if the server says so. */
     retryAfter;
 
     constructor(status, message, retryAfter) {
@@ -47,7 +47,7 @@ export class Refused extends Error {
 
     static async from(response) {
         const problem = await response.json().catch(() => ({}));
-        const message = problem.detail ?? problem.title ?? `the filter answered with status ${response.status}`;
+        const message = problem.detail ?? problem.title ?? `the server answered with status ${response.status}`;
         const seconds = Number(response.headers.get("Retry-After"));
         return new Refused(response.status, message, seconds > 0 ? seconds * 1000 : null);
     }

@@ -1,4 +1,4 @@
-// The filter's events, as they happen, for as long as somebody wants them.
+// The server's events, as they happen, for as long as somebody wants them.
 //
 // EventSource cannot send a token, so the stream is read through `fetch`. When it breaks it is opened again, later each time.
 
@@ -47,7 +47,7 @@ export class Stream {
                     this.#tell("onSample", sample);
                     failures = 0;
                 }
-                failure = new Error("the filter ended the stream");
+                failure = new Error("the server ended the stream");
             } catch (error) {
                 failure = error;
             }
@@ -62,7 +62,7 @@ export class Stream {
 
     async *#samples() {
         const attempt = new AbortController();
-        const giveUp = () => attempt.abort(new Error("the filter has fallen silent"));
+        const giveUp = () => attempt.abort(new Error("the server has fallen silent"));
         const stop = () => attempt.abort(new Error("stopped"));
         this.#stopped.signal.addEventListener("abort", stop);
         let silence = setTimeout(giveUp, SILENCE_MS);
@@ -140,7 +140,7 @@ async function* lines(body) {
             const whole = (rest + value).split(/\r\n|\n|\r(?!$)/);
             rest = whole.pop();
             if (rest.length > LONGEST_LINE) {
-                throw new Error("the filter sent an event that is too long");
+                throw new Error("the server sent an event that is too long");
             }
             yield* whole;
         }
@@ -157,7 +157,7 @@ function backOff(failures) {
 
 function reason(failure) {
     // What fetch says differs from browser to browser and tells operators nothing.
-    return failure instanceof TypeError ? "the filter does not answer" : failure.message;
+    return failure instanceof TypeError ? "the server does not answer" : failure.message;
 }
 
 /** A sample comes every second; after so long without one the connection is taken for dead. */

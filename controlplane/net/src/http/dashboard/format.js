@@ -58,16 +58,6 @@ export function parseInstant(text) {
     return Number.isNaN(parsed) ? null : parsed;
 }
 
-/** What people call a verdict. */
-export const VERDICT_NAMES = {
-    received: "received",
-    accepted: "accepted",
-    outbound: "outbound",
-    best_effort: "best effort",
-    control: "control",
-    dropped: "dropped",
-};
-
 /** A number in three digits, with the largest of `units`, `step` apart, that leaves at least 1. */
 function short(number, step, units) {
     let unit = 0;
