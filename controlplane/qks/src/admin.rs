@@ -5,9 +5,12 @@
 
 #![allow(unused_qualifications, reason = "the macros that describe routes repeat their types in other scopes")]
 
+mod alarms;
+mod channels;
 mod docs;
 mod health;
 mod history;
+mod live;
 mod metrics;
 pub mod model;
 mod openapi;
@@ -19,7 +22,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use http::StatusCode;
-use photongate_net::http::{Audit, Problem};
+use photongate_net::http::{Audit, Events, Problem};
 use photongate_wire::UnixNanos;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -30,13 +33,15 @@ use crate::intake::RunningSource;
 use crate::keys::KeyService;
 use crate::measures::{Counter, Requests};
 use crate::peer::{LinkState, Neighbours};
+use crate::secrets::Vault;
 use crate::store::Store;
 
+pub use self::alarms::AlarmBook;
 pub use self::history::History;
 
 /// What the handlers work with. Clones are the same.
 #[derive(Clone, Debug)]
-pub struct Admin(Arc<Parts>);
+pub struct Admin(Arc<Parts>, Events);
 
 /// What administration looks at, and what it may change.
 #[derive(Debug)]
@@ -59,6 +64,10 @@ pub struct Parts {
     pub link_state: LinkState,
     /// What is kept.
     pub store: Store,
+    /// Where its secrets may lie.
+    pub vault: Option<Vault>,
+    /// What an operator should look at.
+    pub alarms: AlarmBook,
     /// What was, a while back.
     pub history: History,
     /// Where changes are written down.
@@ -72,6 +81,8 @@ pub struct LinkParts {
     pub id: LinkId,
     /// Where it leads.
     pub neighbour: QksId,
+    /// When the stock with the neighbour holds so many bytes, sources wait.
+    pub capacity_bytes: u64,
     /// Counts the bytes that came over it and are kept.
     pub taken: Counter,
     /// Its sources.
@@ -79,9 +90,11 @@ pub struct LinkParts {
 }
 
 impl Admin {
-    /// The administration of a server.
+    /// The administration of a server. Must be called within a runtime: it samples once a second while anybody looks.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        let parts = Arc::new(parts);
+        let events = live::start(Arc::clone(&parts));
+        Self(parts, events)
     }
 
     /// All routes, those for people included.
@@ -111,6 +124,9 @@ fn routes() -> OpenApiRouter<Admin> {
         .routes(routes!(saes::show, saes::register, saes::unregister))
         .routes(routes!(views::neighbours))
         .routes(routes!(views::links))
+        .routes(routes!(channels::show, channels::set))
+        .routes(routes!(alarms::list))
         .routes(routes!(views::routes))
         .routes(routes!(history::history))
+        .routes(routes!(live::events))
 }

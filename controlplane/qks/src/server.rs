@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::admin::{Admin, History, LinkParts, Parts};
+use crate::admin::{Admin, AlarmBook, History, LinkParts, Parts};
 use crate::config::{LinkConfig, NeighbourConfig, QksConfig};
 use crate::directory::{Directory, Sae};
 use crate::drkey::{self, AsDirectory, DrkeyParts, DrkeyRoutes, DrkeyService};
@@ -145,7 +145,8 @@ impl Qks {
                 sources.push(opened.map_err(|error| StartError::Source(name.clone(), index, error))?);
             }
             let sources = intake::start(&mut tasks, link, sources, &store, &materials, chair.clone());
-            links.push(LinkParts { id: name.clone(), neighbour: configured.neighbour.clone(), taken, sources });
+            let (id, neighbour) = (name.clone(), configured.neighbour.clone());
+            links.push(LinkParts { id, neighbour, capacity_bytes: *capacity_bytes, taken, sources });
         }
         let swept = store.clone();
         tasks.spawn(chair.clone().while_held(move || sweep(swept.clone())));
@@ -213,10 +214,13 @@ impl Qks {
             requests: Arc::clone(&requests),
             link_state: link_state.clone(),
             store: store.clone(),
+            vault: secrets.vault.clone(),
+            alarms: AlarmBook::default(),
             history: History::default(),
             audit: audit.clone(),
         });
         tasks.spawn(admin.clone().sample());
+        tasks.spawn(admin.clone().watch());
         let management = match &config.admin {
             Some(management) => Some(management.bind(&config.state, &audit).await?),
             None => None,

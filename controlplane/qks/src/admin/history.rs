@@ -76,13 +76,13 @@ impl Admin {
             let totals = self.totals();
             let seconds = since.elapsed().as_secs_f64().max(1.0);
             since = tokio::time::Instant::now();
-            let links = self.links().into_iter().zip(totals.taken_in.iter().zip(&before.taken_in));
+            let links = self.0.link_views().into_iter().zip(totals.taken_in.iter().zip(&before.taken_in));
             let links = links.map(|(link, (taken_in, taken_before))| LinkSample {
                 key_bits_per_second: 8.0 * (taken_in - taken_before) as f64 / seconds,
                 qber: link.sources.iter().filter_map(|source| Some(source.state.quality?.qber)).reduce(f64::max),
                 id: link.id,
             });
-            let neighbours = self.neighbours().into_iter();
+            let neighbours = self.0.neighbour_views().into_iter();
             let neighbours = neighbours.map(|neighbour| NeighbourSample {
                 id: neighbour.id,
                 up: neighbour.up,

@@ -7,7 +7,7 @@ use photongate_net::http::{Read, ReadRefusals};
 use photongate_net::metrics::{Families, Label, MEDIA_TYPE, text};
 use prometheus_client::registry::Registry;
 
-use super::model::{Link, Neighbour, Source};
+use super::model::{AlarmKind, Link, Neighbour, Source};
 use super::{Admin, openapi};
 use crate::links::{Phase, Quality};
 
@@ -47,11 +47,17 @@ fn families(admin: &Admin, ready: bool) -> Families {
     }
     let help = "Keys that applications have got";
     families.counter("photongate_qks_keys_delivered", help, &[], admin.0.keys.delivered.value());
+    let standing = admin.0.alarms.standing();
+    for kind in AlarmKind::ALL {
+        let count = standing.iter().filter(|alarm| alarm.kind == kind).count();
+        let labels = [("kind", kind.to_string())];
+        families.gauge("photongate_qks_alarms", "Alarms that an operator should look at", &labels, count as f64);
+    }
     let latency = admin.0.store.latency();
     let help = "How long a change took until it was on disk";
     families.histogram("photongate_qks_store_commit_seconds", help, &[], latency.buckets(), latency.sum_s());
-    admin.neighbours().iter().for_each(|neighbour| of_a_neighbour(&mut families, neighbour));
-    admin.links().iter().for_each(|link| of_a_link(&mut families, link));
+    admin.0.neighbour_views().iter().for_each(|neighbour| of_a_neighbour(&mut families, neighbour));
+    admin.0.link_views().iter().for_each(|link| of_a_link(&mut families, link));
     families
 }
 
@@ -126,10 +132,15 @@ mod tests {
     fn a_source_has_one_number_for_each_phase_and_its_quality_if_it_measures_one() {
         let quality = Quality { qber: 0.021, secret_bits: 4_096, ..Quality::default() };
         let state = SourceState { phase: Phase::Alarm, reason: None, quality: Some(quality) };
-        let source = Source { kind: "bb84".to_owned(), state };
+        let source = Source { kind: "bb84".to_owned(), state, channels: Vec::new() };
         let name = |text: &str| text.parse().unwrap();
-        let link =
-            Link { id: "ab".parse().unwrap(), neighbour: name("qks-b"), taken_in_bytes: 7, sources: vec![source] };
+        let link = Link {
+            id: "ab".parse().unwrap(),
+            neighbour: name("qks-b"),
+            capacity_bytes: 8,
+            taken_in_bytes: 7,
+            sources: vec![source],
+        };
         let text = written(|families| of_a_link(families, &link));
         for line in [
             "photongate_qks_source_phase{link=\"ab\",source=\"0\",kind=\"bb84\",phase=\"alarm\"} 1.0",

@@ -1,6 +1,8 @@
 //! What travels over HTTP, as JSON. Times are RFC 3339 in UTC; numbers bear their unit in their names; key bytes
 //! never occur.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -31,6 +33,8 @@ pub struct Status {
     pub sources_producing: usize,
     /// Sources whose keys somebody may be listening to.
     pub sources_in_alarm: usize,
+    /// Alarms that an operator should look at.
+    pub alarms: usize,
     /// Keys that applications have got since the start.
     pub keys_delivered: u64,
 }
@@ -87,6 +91,8 @@ pub struct Link {
     pub id: LinkId,
     /// Where it leads.
     pub neighbour: QksId,
+    /// When the stock with the neighbour holds so much, sources wait.
+    pub capacity_bytes: u64,
     /// Key material that has come over it since the start.
     pub taken_in_bytes: u64,
     /// Where its keys come from, in the order of the configuration.
@@ -102,6 +108,116 @@ pub struct Source {
     /// How it is.
     #[serde(flatten)]
     pub state: SourceState,
+    /// What the channels of simulated QKD links are like: of this source, or of those that a `hybrid` is made of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<Channel>,
+}
+
+/// What a simulated channel is like, and who listens.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Channel {
+    /// Pulses that the sender emits in a second.
+    #[schema(minimum = 1, maximum = 10_000_000_000_u64)]
+    pub pulses_per_second: u64,
+    /// Loss between the two, in dB. Fibre has about 0.2 dB per kilometre.
+    #[schema(minimum = 0, maximum = 100)]
+    pub loss_db: f64,
+    /// Probability that a detector notices a photon that reaches it.
+    #[schema(minimum = 0, maximum = 1)]
+    pub detector_efficiency: f64,
+    /// Probability that one detector clicks for nothing during one pulse.
+    #[schema(minimum = 0, maximum = 0.1)]
+    pub dark_count_probability: f64,
+    /// Probability that a photon measured as it was prepared ends in the wrong detector.
+    #[schema(minimum = 0, maximum = 0.5)]
+    pub misalignment: f64,
+    /// Fraction of the pulses that an eavesdropper measures and sends on as measured (intercept and resend).
+    #[schema(minimum = 0, maximum = 1)]
+    pub eavesdropper: f64,
+}
+
+/// Something that an operator should look at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Alarm {
+    /// What it is about.
+    pub kind: AlarmKind,
+    /// What it concerns.
+    #[schema(example = "link a-to-b, source 0 (bb84)")]
+    pub of: String,
+    /// When it began.
+    #[schema(format = DateTime)]
+    pub since: String,
+    /// What is wrong.
+    #[schema(example = "25.1 % of the bits are wrong, more than 8.0 %: somebody may be listening")]
+    pub message: String,
+    /// What to do.
+    pub advice: String,
+}
+
+/// What an alarm is about. The gravest come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmKind {
+    /// Too many bits are wrong: somebody may be listening.
+    Qber,
+    /// The database does not answer.
+    DatabaseUnavailable,
+    /// The Vault does not answer, or is sealed.
+    VaultUnavailable,
+    /// A neighbour does not answer.
+    NeighbourUnreachable,
+    /// A source gives no keys, though there is room for them.
+    SourceFailed,
+    /// There is less key material than one request may take.
+    StockLow,
+}
+
+impl AlarmKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Qber,
+        Self::DatabaseUnavailable,
+        Self::VaultUnavailable,
+        Self::NeighbourUnreachable,
+        Self::SourceFailed,
+        Self::StockLow,
+    ];
+}
+
+impl fmt::Display for AlarmKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Qber => "qber",
+            Self::DatabaseUnavailable => "database_unavailable",
+            Self::VaultUnavailable => "vault_unavailable",
+            Self::NeighbourUnreachable => "neighbour_unreachable",
+            Self::SourceFailed => "source_failed",
+            Self::StockLow => "stock_low",
+        })
+    }
+}
+
+/// The key server at one instant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Sample {
+    /// When.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// The same in milliseconds since 1970.
+    pub at_unix_ms: u64,
+    /// The server's name.
+    pub id: QksId,
+    /// Applications that are registered here.
+    pub saes: usize,
+    /// Keys that applications have got since the start.
+    pub keys_delivered: u64,
+    /// The key servers at the other ends of its links.
+    pub neighbours: Vec<Neighbour>,
+    /// Its links.
+    pub links: Vec<Link>,
+    /// What an operator should look at, the gravest first.
+    pub alarms: Vec<Alarm>,
 }
 
 /// A way to another key server.

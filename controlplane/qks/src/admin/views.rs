@@ -6,7 +6,7 @@ use photongate_net::http::{Read, ReadRefusals};
 use photongate_net::rfc3339;
 
 use super::model::{Link, Neighbour, Route, Source, Status, Stock};
-use super::{Admin, openapi};
+use super::{Admin, Parts, openapi};
 use crate::links::Phase;
 use crate::stock::Free;
 
@@ -17,7 +17,7 @@ use crate::stock::Free;
 )]
 pub(super) async fn status(State(admin): State<Admin>, _: Read) -> Json<Status> {
     let not_ready_because = admin.not_ready_because().await;
-    let (neighbours, links) = (admin.neighbours(), admin.links());
+    let (neighbours, links) = (admin.0.neighbour_views(), admin.0.link_views());
     let in_phase =
         |phase| links.iter().flat_map(|link| &link.sources).filter(|source| source.state.phase == phase).count();
     Json(Status {
@@ -31,6 +31,7 @@ pub(super) async fn status(State(admin): State<Admin>, _: Read) -> Json<Status> 
         neighbours_up: neighbours.iter().filter(|neighbour| neighbour.up).count(),
         sources_producing: in_phase(Phase::Producing),
         sources_in_alarm: in_phase(Phase::Alarm),
+        alarms: admin.0.alarms.standing().len(),
         keys_delivered: admin.0.keys.delivered.value(),
     })
 }
@@ -41,7 +42,7 @@ pub(super) async fn status(State(admin): State<Admin>, _: Read) -> Json<Status> 
     responses((status = 200, description = "All neighbours, in the order of their names.", body = Vec<Neighbour>), ReadRefusals),
 )]
 pub(super) async fn neighbours(State(admin): State<Admin>, _: Read) -> Json<Vec<Neighbour>> {
-    Json(admin.neighbours())
+    Json(admin.0.neighbour_views())
 }
 
 /// The links, and how their sources are.
@@ -50,7 +51,7 @@ pub(super) async fn neighbours(State(admin): State<Admin>, _: Read) -> Json<Vec<
     responses((status = 200, description = "All links, in the order of the configuration.", body = Vec<Link>), ReadRefusals),
 )]
 pub(super) async fn links(State(admin): State<Admin>, _: Read) -> Json<Vec<Link>> {
-    Json(admin.links())
+    Json(admin.0.link_views())
 }
 
 /// The ways to other key servers.
@@ -68,9 +69,9 @@ pub(super) async fn routes(State(admin): State<Admin>, _: Read) -> Json<Vec<Rout
     Json(reachable.collect())
 }
 
-impl Admin {
+impl Parts {
     /// The neighbours as they are now.
-    pub(super) fn neighbours(&self) -> Vec<Neighbour> {
+    pub(super) fn neighbour_views(&self) -> Vec<Neighbour> {
         let view = |neighbour: std::sync::Arc<crate::peer::Neighbour>| {
             let down = neighbour.is_down();
             Neighbour {
@@ -80,19 +81,24 @@ impl Admin {
                 stock: neighbour.stock().free().into(),
             }
         };
-        self.0.neighbours.all().into_iter().map(view).collect()
+        self.neighbours.all().into_iter().map(view).collect()
     }
 
     /// The links as they are now.
-    pub(super) fn links(&self) -> Vec<Link> {
-        let links = self.0.links.iter().map(|link| Link {
+    pub(super) fn link_views(&self) -> Vec<Link> {
+        let links = self.links.iter().map(|link| Link {
             id: link.id.clone(),
             neighbour: link.neighbour.clone(),
+            capacity_bytes: link.capacity_bytes,
             taken_in_bytes: link.taken.value(),
             sources: link
                 .sources
                 .iter()
-                .map(|source| Source { kind: source.kind.to_owned(), state: source.state.borrow().clone() })
+                .map(|source| Source {
+                    kind: source.kind.to_owned(),
+                    state: source.state.borrow().clone(),
+                    channels: source.channels.iter().map(|control| control.settings().into()).collect(),
+                })
                 .collect(),
         });
         links.collect()
