@@ -220,4 +220,9 @@ shared_secrets = [{ secret = "0123456789abcdef0123456789abcdef", not_before = "2
 [api.tls]
 certificate = "api.pem"
 key = "api.key"
+[api.oidc]
+issuer = "https://login.example"
+audience = "photongate"
+jwks = "https://login.example/certs"
+admins = ["run"]
 "#;
