@@ -7,6 +7,7 @@
 
 mod alarms;
 mod channels;
+mod dashboard;
 mod docs;
 mod health;
 mod history;
@@ -102,6 +103,7 @@ impl Admin {
         let not_found = || async { Problem::of_status(StatusCode::NOT_FOUND) };
         let not_allowed = || async { Problem::of_status(StatusCode::METHOD_NOT_ALLOWED) };
         Router::from(routes())
+            .merge(dashboard::routes())
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
             // The server has bounds of its own.
@@ -110,7 +112,7 @@ impl Admin {
     }
 }
 
-/// Every route of the interface, with its description.
+/// Every route of the interface, with its description. The dashboard's files are no part of the interface.
 fn routes() -> OpenApiRouter<Admin> {
     openapi::router()
         .routes(routes!(openapi::document))

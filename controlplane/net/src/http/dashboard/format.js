@@ -10,6 +10,11 @@ export function rate(number) {
     return short(number, 1000, RATE_UNITS);
 }
 
+/** Bits per second in three digits: 0 bit/s, 1.23 Mbit/s. */
+export function bitRate(number) {
+    return short(number, 1000, BIT_UNITS);
+}
+
 /** Bytes in three digits: 512 B, 1.46 KiB. */
 export function bytes(number) {
     return short(number, 1024, BYTE_UNITS);
@@ -77,5 +82,6 @@ function two(number) {
 const GROUP = "\u202f";
 const RATE_UNITS = ["", "k", "M", "G", "T"].map((unit) => unit && GROUP + unit);
 const BYTE_UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"].map((unit) => GROUP + unit);
+const BIT_UNITS = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"].map((unit) => GROUP + unit);
 const TIME_UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
 const TIME_OF_DAY = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
