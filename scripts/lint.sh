@@ -25,8 +25,8 @@ fi
 mapfile -d '' -t shell_scripts < <(git ls-files -z '*.sh' .ci/run)
 step shellcheck "${shell_scripts[@]}"
 if command -v promtool >/dev/null; then
-    step promtool check rules docs/operations/alerts.yml
-    step promtool test rules docs/operations/alerts.test.yml
+    step promtool check rules docs/operations/alerts.yml docs/operations/qks-alerts.yml
+    step promtool test rules docs/operations/alerts.test.yml docs/operations/qks-alerts.test.yml
 else
     echo "lint: promtool is not installed (Debian: prometheus), so the alert rules are left out" >&2
 fi

@@ -165,6 +165,22 @@ mod tests {
         assert_eq!(families, described);
     }
 
+    #[test]
+    fn the_alerts_and_the_dashboard_ask_for_families_that_there_are() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operations");
+        let known = names(include_str!("metrics.rs").split("#[cfg(test)]").next().unwrap(), '"');
+        for file in ["qks-alerts.yml", "qks-grafana.json"] {
+            let text = fs::read_to_string(format!("{folder}/{file}")).unwrap();
+            let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            let used: BTreeSet<_> = words.filter(|word| word.starts_with("photongate_qks_")).collect();
+            assert!(used.len() > 5, "{used:?}");
+            for name in used {
+                let family = ["_total", "_bucket"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+                assert!(known.contains(family), "{file}: there is no {name}");
+            }
+        }
+    }
+
     /// The names of families between two quotes of a kind.
     fn names(text: &str, quote: char) -> BTreeSet<String> {
         let name = |part: &&str| {
