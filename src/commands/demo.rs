@@ -1,4 +1,4 @@
-//! `photongate demo`: real packets through two filters, and attacks on them.
+//! `photongate demo`: keys from a QKD link, real packets through two filters, and attacks on them.
 
 use std::env;
 
@@ -8,7 +8,7 @@ use photongate_net::Shutdown;
 use crate::demo;
 use crate::failure::Failure;
 
-/// Show it work: two filters, two hosts, and attacks from between them
+/// Show it work: two filters with keys from a simulated QKD link, two hosts, and attacks from between them
 ///
 /// Ends with a table of what was sent, what arrived, and what was refused for which reason. Everything is in network
 /// namespaces of its own, and gone afterwards. Without root, capture files take the place of the network.

@@ -1,8 +1,9 @@
-//! The demo: two filters, two hosts, one attacker, and a sum that comes out right.
+//! The demo: two key servers, two filters, two hosts, one attacker, and a sum that comes out right.
 
 mod attack;
 pub(crate) mod frames;
 mod host;
+mod keys;
 mod lab;
 mod ledger;
 mod plan;
@@ -41,10 +42,12 @@ pub(crate) fn play(program: &Path, without_namespaces: bool, shutdown: Shutdown)
 }
 
 const PICTURE: &str = "
-                                    attacker
-                                        │
-   host A ──── filter A ════════════ internet ════════════ filter B ──── host B
-   10.248.1.1   AS 1-ff00:0:111                  AS 20-ff00:0:112   10.248.2.1
+              key server A ─ · ─ · ─ simulated QKD link ─ · ─ · ─ key server B
+                   │                                                   │
+                   │                    attacker                       │
+                   │                        │                          │
+   host A ──── filter A ════════════════ internet ════════════════ filter B ──── host B
+   10.248.1.1   AS 1-ff00:0:111                      AS 20-ff00:0:112   10.248.2.1
 
    ──── plain packets        ════ the same packets with a proof of origin
 ";

@@ -1,13 +1,14 @@
-//! The two sites of the demo: who is where, and the configurations of their filters.
+//! The two sites of the demo: who is where, and the configurations of their key servers and filters.
 
-use std::fs::File;
-use std::io::Read;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sched::sched_getaffinity;
 use nix::unistd::Pid;
+
+use super::lab::{KeyServersPlan, LINK_SECRET, Place};
 
 /// A host and the AS it is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +54,10 @@ impl Site {
 
 /// What both filters are told.
 pub(crate) struct Common {
-    /// The secret that the two sites share, in hexadecimal digits.
-    pub(crate) secret: String,
+    /// Where the key servers are, A's and B's.
+    pub(crate) key_servers: [Place; 2],
+    /// Where the QKD devices at both ends of the link meet.
+    pub(crate) light: SocketAddr,
     /// Older packets are refused.
     pub(crate) time_threshold: Duration,
     /// The processors that this process may use.
@@ -62,20 +65,33 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// A new secret.
-    ///
     /// # Errors
-    /// The operating system has no random numbers, or says nothing of processors.
-    pub(crate) fn new(time_threshold: Duration) -> Result<Self> {
-        let mut secret = [0; 16];
-        File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut secret)).context("/dev/urandom")?;
+    /// The operating system says nothing of processors.
+    pub(crate) fn new(time_threshold: Duration, key_servers: [Place; 2], light: SocketAddr) -> Result<Self> {
         let set = sched_getaffinity(Pid::from_raw(0)).context("listing processors")?;
         let is_usable = |cpu: &usize| set.is_set(*cpu).unwrap_or_default();
-        Ok(Self {
-            secret: secret.iter().map(|byte| format!("{byte:02x}")).collect(),
-            time_threshold,
-            cpus: (0..nix::sched::CpuSet::count()).filter(is_usable).collect(),
-        })
+        let cpus = (0..nix::sched::CpuSet::count()).filter(is_usable).collect();
+        Ok(Self { key_servers, light, time_threshold, cpus })
+    }
+
+    /// Calls `start` with what the key servers are to be like.
+    pub(crate) fn with_key_servers<T>(&self, directory: &Path, start: impl FnOnce(KeyServersPlan<'_>) -> T) -> T {
+        // Light enough for a machine that runs two filters as well.
+        let source = |end: &str| {
+            format!(
+                r#"[[links.sources]]
+kind = "bb84"
+{end} = "{light}"
+secret = {{ file = "{LINK_SECRET}" }}
+pulses_per_second = 4_000_000
+block_bits = 65_536
+"#,
+                light = self.light,
+            )
+        };
+        let sources = [source("listen"), source("connect")];
+        let sources = sources.each_ref().map(String::as_str);
+        start(KeyServersPlan { directory, places: self.key_servers, ases: [A.isd_as, B.isd_as], sources })
     }
 
     /// The configuration of the filter of `site`, named `name`, with DPDK's devices for its two ports.
@@ -83,6 +99,7 @@ impl Common {
     /// It is a bump in the wire: no address of its own, and control traffic passes.
     pub(crate) fn filter_toml(&self, name: &str, site: &Site, inside: &str, outside: &str) -> String {
         let peer = if *site == A { B } else { A };
+        let Place { filters: key_server, .. } = self.key_servers[usize::from(site.letter == 'b')];
         // Each on a processor of its own, if there are two.
         let cpu = self.cpus.get(usize::from(site.letter == 'b')).or(self.cpus.first()).copied().unwrap_or_default();
         format!(
@@ -90,6 +107,13 @@ impl Common {
 
 [keys]
 time_threshold = "{threshold}ms"
+
+[qks]
+url = "https://{key_server}/"
+ca = "pki/ca.pem"
+certificate = "pki/filter-{letter}.pem"
+key = "pki/filter-{letter}-key.pem"
+server = "CN=qks-{letter}"
 
 [[ports]]
 name = "inside"
@@ -129,7 +153,7 @@ limit = {{ packets_per_second = {best_effort}, burst_packets = {best_effort} }}
 isd_as = "{peer_as}"
 prefixes = ["{peer_v4}", "{peer_v6}"]
 best_effort = "drop"
-shared_secrets = [{{ secret = "{secret}", not_before = "2026-01-01T00:00:00Z" }}]
+keys = "qks"
 "#,
             isd_as = site.isd_as,
             threshold = self.time_threshold.as_millis(),
@@ -137,7 +161,7 @@ shared_secrets = [{{ secret = "{secret}", not_before = "2026-01-01T00:00:00Z" }}
             peer_as = peer.isd_as,
             peer_v4 = peer.prefix_v4,
             peer_v6 = peer.prefix_v6,
-            secret = self.secret,
+            letter = site.letter,
         )
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +17,8 @@ use pcap_file::pcap::{PcapPacket, PcapReader, PcapWriter};
 
 use super::attack::Overheard;
 use super::frames;
-use super::lab::{Filter, Flow, Patience};
+use super::keys;
+use super::lab::{Filter, Flow, Patience, Place, ask};
 use super::ledger::{Account, Ledger, Row};
 use super::plan::{A, B, BEST_EFFORT_PER_SECOND, Common, LF_PORT, Site};
 use super::screen::Screen;
@@ -27,20 +29,24 @@ use super::screen::Screen;
 /// Something does not work as it should, or the process was asked to stop. Nothing is left behind either way.
 pub(crate) fn play(program: &Path, patience: &Patience, screen: &Screen) -> Result<bool> {
     let directory = tempfile::tempdir().context("a directory for the demo's files")?;
-    let common = Common::new(TIME_THRESHOLD)?;
+    let [a, b, c, d, light] = free_addresses()?;
+    let places = [Place { filters: a, servers: b }, Place { filters: c, servers: d }];
+    let common = Common::new(TIME_THRESHOLD, places, light)?;
+    let commands = [Command::new(program), Command::new(program)];
+    let key_servers = keys::start(&common, directory.path(), commands, patience, screen)?;
     let mut stage = Replay { program, patience, common, directory: directory.path(), accounts: Vec::new() };
 
     let early: Vec<_> = datagrams(port::STALE).collect();
-    let early = stage.outbound("filter A, earlier", &early)?;
+    let early = stage.begin("filter A, earlier", &A)?.take(&mut stage, &early)?;
     let early_at = Instant::now();
     screen.step("packets of host A through filter A, kept for later", &format!("{} out", early.len()));
     let left = (TIME_THRESHOLD + Duration::from_millis(500)).saturating_sub(early_at.elapsed());
     patience.sleep(left)?;
 
     // It is to be running when host A sends: a filter refuses what was sent before it began to remember.
-    let filter_b = stage.start_b()?;
+    let filter_b = stage.begin("filter B", &B)?;
     let plain: Vec<_> = [port::UDP, port::HEADER, port::PAYLOAD].into_iter().flat_map(datagrams).collect();
-    let fresh = stage.outbound("filter A", &plain)?;
+    let fresh = stage.begin("filter A", &A)?.take(&mut stage, &plain)?;
     screen.step("packets of host A through filter A", &format!("{} of {} out", fresh.len(), plain.len()));
 
     let acts = attacks(&overheard(fresh), &overheard(early))?;
@@ -62,6 +68,7 @@ pub(crate) fn play(program: &Path, patience: &Patience, screen: &Screen) -> Resu
             refused: refused.into_iter().collect::<BTreeMap<_, _>>(),
         });
     }
+    key_servers.stop(patience)?;
     ensure!(refused.is_empty(), "filter B refused packets for reasons that nobody gave it: {refused:?}");
     screen.line("");
     ledger.print(&stage.accounts, screen);
@@ -76,64 +83,66 @@ struct Replay<'s> {
     accounts: Vec<Account>,
 }
 
-/// Filter B, which reads its outside port's packets from a pipe.
-struct FilterB {
+/// A filter that has its keys, and reads the packets of one port from a pipe.
+struct Waiting {
+    name: String,
     filter: Filter,
     pipe: File,
     output: PathBuf,
 }
 
-impl FilterB {
-    /// Lets it have `frames`, and stops it; what left by its inside port.
+impl Waiting {
+    /// Lets it have `frames`, and stops it; what left by its other port.
     fn take(self, stage: &mut Replay<'_>, frames: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
-        let Self { filter, mut pipe, output } = self;
+        let Self { name, filter, mut pipe, output } = self;
         let mut bytes = capture(frames)?.split_off(CAPTURE_HEADER);
-        stage.patience.until("filter B to read", TIMEOUT, || match pipe.write(&bytes) {
+        stage.patience.until(&format!("{name} to read"), TIMEOUT, || match pipe.write(&bytes) {
             Ok(written) => {
                 bytes.drain(..written);
                 Ok(bytes.is_empty().then_some(()))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error).context("filter B does not read"),
+            Err(error) => Err(error).with_context(|| format!("{name} does not read")),
         })?;
         // The end of the capture, without which the filter would wait for more.
         drop(pipe);
-        stage.finish("filter B", filter, frames.len())?;
+        stage.finish(&name, filter, frames.len())?;
         read(&output)
     }
 }
 
 impl Replay<'_> {
-    /// Runs filter A over `frames`; what left by its outside port.
-    fn outbound(&mut self, name: &str, frames: &[Vec<u8>]) -> Result<Vec<Vec<u8>>> {
-        let (input, nothing) = (self.file(&A, "in"), self.file(&A, "nothing"));
-        let (output, back) = (self.file(&A, "out"), self.file(&A, "back"));
-        fs::write(&input, capture(frames)?)?;
-        fs::write(&nothing, capture(&[])?)?;
-        let filter =
-            self.start(&A, &device(0, &input, &back), &device(1, &nothing, &output)).context(name.to_owned())?;
-        self.finish(name, filter, frames.len())?;
-        read(&output)
-    }
-
-    /// Starts filter B.
-    fn start_b(&self) -> Result<FilterB> {
-        let (pipe, nothing) = (self.file(&B, "pipe"), self.file(&B, "nothing"));
-        let (output, back) = (self.file(&B, "out"), self.file(&B, "back"));
+    /// Starts the filter of `site`. Filter A waits for packets from inside, filter B for packets from outside.
+    fn begin(&self, name: &str, site: &Site) -> Result<Waiting> {
+        let (pipe, nothing) = (self.file(site, "pipe"), self.file(site, "nothing"));
+        let (output, back) = (self.file(site, "out"), self.file(site, "back"));
         fs::write(&nothing, capture(&[])?)?;
         mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).context("a pipe")?;
         // With both ends open here, neither this process nor the filter waits for the other to open its own.
         let both_ends = OpenOptions::new().read(true).write(true).open(&pipe)?;
         (&both_ends).write_all(&capture(&[])?)?;
-        let filter = self.start(&B, &device(0, &nothing, &output), &device(1, &pipe, &back)).context("filter B")?;
+        let (inside, outside) = if *site == A {
+            (device(0, &pipe, &back), device(1, &nothing, &output))
+        } else {
+            (device(0, &nothing, &output), device(1, &pipe, &back))
+        };
+        let filter = self.start(site, &inside, &outside).context(name.to_owned())?;
         let pipe = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(&pipe)?;
-        Ok(FilterB { filter, pipe, output })
+        Ok(Waiting { name: name.to_owned(), filter, pipe, output })
     }
 
     fn start(&self, site: &Site, inside: &str, outside: &str) -> Result<Filter> {
         let name = format!("pg-demo-{}-{}{}", std::process::id(), self.accounts.len(), site.letter);
         let config = self.common.filter_toml(&name, site, inside, outside);
-        Filter::start(Command::new(self.program), self.directory, &name, &config, self.patience)
+        let command = Command::new(self.program);
+        let filter = Filter::start(command, self.directory, &name, &config, self.patience)?;
+        let socket = self.directory.join(format!("{name}-api.sock"));
+        // Not until it is ready: its worker sits and waits for the pipe.
+        self.patience.until("the filter to have its keys", TIMEOUT, || {
+            let status = ask(&socket, "GET", "/api/v1/status", None).ok();
+            Ok(status.filter(|(_, status)| status["peers"]["dark"] == 0))
+        })?;
+        Ok(filter)
     }
 
     /// Stops a filter once it has judged `frames` packets, and keeps its account.
@@ -152,6 +161,17 @@ impl Replay<'_> {
     fn file(&self, site: &Site, what: &str) -> PathBuf {
         self.directory.join(format!("{}{}-{what}.pcap", self.accounts.len(), site.letter))
     }
+}
+
+/// Five addresses of this machine that nobody listens at.
+fn free_addresses() -> Result<[SocketAddr; 5]> {
+    // All are held until all are known, or some would be the same.
+    let listeners = [(); 5].map(|()| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
+    let mut addresses = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)); 5];
+    for (address, listener) in addresses.iter_mut().zip(listeners) {
+        *address = listener.and_then(|listener| listener.local_addr()).context("a port on this machine")?;
+    }
+    Ok(addresses)
 }
 
 /// A port that reads a capture and writes another.

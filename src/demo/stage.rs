@@ -1,6 +1,6 @@
 //! The demo in network namespaces: real hosts, real filters, and an attacker between them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,8 +9,10 @@ use anyhow::{Context, Result, ensure};
 use super::attack::Overheard;
 use super::frames;
 use super::host;
+use super::keys;
 use super::lab::{
-    self, Direction, Filter, Flow, HOST_INTERFACE, INSIDE, Internet, OUTSIDE, Patience, RawSocket, Side, Watch,
+    self, Direction, FIBRE, Filter, Flow, HOST_INTERFACE, INSIDE, Internet, KeyServers, OUTSIDE, Patience, Place,
+    RawSocket, Side, Watch,
 };
 use super::ledger::{Account, Ledger, Row};
 use super::plan::{A, B, BEST_EFFORT_PER_SECOND, Common, LF_PORT, Site};
@@ -23,7 +25,7 @@ use super::screen::Screen;
 pub(crate) fn play(program: &Path, patience: &Patience, screen: &Screen) -> Result<bool> {
     lab::remove_leftovers();
     let started = Instant::now();
-    let mut stage = Stage::build(program, patience.clone())?;
+    let mut stage = Stage::build(program, patience.clone(), screen)?;
     screen.step("two hosts, two filters, and the Internet between them", "up");
     for act in
         [ping, tcp, udp, replay, another_port, flip_header_bits, flip_payload_bits, forge, no_proof, flood, stale]
@@ -36,7 +38,10 @@ pub(crate) fn play(program: &Path, patience: &Patience, screen: &Screen) -> Resu
     let (ledger, accounts) = stage.strike()?;
     screen.line("");
     ledger.print(&accounts, screen);
-    screen.line(&screen.dim(&format!("All namespaces are gone again. It took {} s.", started.elapsed().as_secs())));
+    screen.line(
+        &screen
+            .dim(&format!("All processes and namespaces are gone again. It took {} s.", started.elapsed().as_secs())),
+    );
     Ok(ledger.adds_up(&accounts))
 }
 
@@ -57,6 +62,7 @@ struct Stage {
     filters: [Filter; 2],
     /// What each filter lost while its ports were being connected.
     lost_at_first: [u64; 2],
+    key_servers: KeyServers,
     watches: [Watch; 2],
     attacker: RawSocket,
     /// What the attacker heard of the UDP traffic, and when the last of it was sent.
@@ -69,11 +75,18 @@ struct Stage {
 }
 
 impl Stage {
-    fn build(program: &Path, patience: Patience) -> Result<Self> {
+    fn build(program: &Path, patience: Patience, screen: &Screen) -> Result<Self> {
         let directory = tempfile::tempdir().context("a directory for the demo's files")?;
-        let common = Common::new(TIME_THRESHOLD)?;
+        let places = FIBRE.map(|there| Place {
+            filters: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 8443),
+            servers: SocketAddr::new(there, 8444),
+        });
+        let common = Common::new(TIME_THRESHOLD, places, SocketAddr::new(FIBRE[0], 8450))?;
         let internet = Internet::create()?;
         let sides = [Side::create('a')?, Side::create('b')?];
+        sides[0].join(&sides[1])?;
+        let commands = sides.each_ref().map(|side| side.filter.command(program));
+        let key_servers = keys::start(&common, directory.path(), commands, &patience, screen)?;
         let start = |side: &Side, site: &Site| {
             let name = format!("pg-demo-{}-{}", std::process::id(), side.letter);
             let (inside, outside) = (format!("net_tap0,iface={INSIDE}"), format!("net_tap1,iface={OUTSIDE}"));
@@ -93,6 +106,7 @@ impl Stage {
             ledger: Ledger::default(),
             filters,
             lost_at_first: [0; 2],
+            key_servers,
             watches,
             attacker,
             overheard: Vec::new(),
@@ -110,7 +124,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Stops the filters, and takes everything down.
+    /// Stops filters and key servers, and takes everything down.
     fn strike(self) -> Result<(Ledger, Vec<Account>)> {
         let mut accounts = Vec::new();
         for ((filter, site), lost) in self.filters.into_iter().zip([A, B]).zip(self.lost_at_first) {
@@ -121,6 +135,7 @@ impl Stage {
             ensure!(ended.with(0), "{name} ended with {}:\n{}", ended.status, ended.output);
             accounts.push(Account { filter: name, counters });
         }
+        self.key_servers.stop(&self.patience)?;
         Ok((self.ledger, accounts))
     }
 

@@ -1,34 +1,23 @@
 //! A filter as a process of its own: started, asked, and stopped.
 
-use std::fs::{self, File};
-use std::os::unix::process::ExitStatusExt;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, Uid};
+use anyhow::{Context, Result};
+use nix::unistd::Uid;
 
+use super::process::{Ended, Process};
 use super::telemetry::Telemetry;
 use super::{Counters, Patience};
 
 /// A running `photongate filter`. It is killed if it still runs when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Filter {
-    process: Child,
+    process: Process,
     telemetry: Option<Telemetry>,
     run_directory: PathBuf,
-    log: PathBuf,
-}
-
-/// How a filter ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    /// Its exit status.
-    pub(crate) status: ExitStatus,
-    /// What it printed, standard output and errors together.
-    pub(crate) output: String,
 }
 
 impl Filter {
@@ -55,23 +44,18 @@ impl Filter {
     /// As [`Self::start`].
     pub(crate) fn restart(mut command: Command, directory: &Path, name: &str, patience: &Patience) -> Result<Self> {
         let (file, log) = (directory.join(format!("{name}.toml")), directory.join(format!("{name}.log")));
-        let output = File::options().append(true).create(true).open(&log).with_context(|| log.display().to_string())?;
         command.args(["filter", "--config"]).arg(&file);
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         // DPDK puts its socket there unless it is root.
         command.env("XDG_RUNTIME_DIR", directory);
-        let process = command.spawn().context("photongate filter cannot be started")?;
-        let run_directory = run_directory(directory).join(name);
-        let mut filter = Self { process, telemetry: None, log, run_directory };
+        let process = Process::start(command, &log).context("photongate filter")?;
+        let mut filter = Self { process, telemetry: None, run_directory: run_directory(directory).join(name) };
         let telemetry = patience.until("a filter to start", START_TIMEOUT, || {
-            if let Some(status) = filter.process.try_wait()? {
-                bail!("the filter ended at once ({status}):\n{}", filter.output());
-            }
+            filter.process.check()?;
             let answering = Telemetry::connect(&filter.run_directory)
                 .and_then(|telemetry| telemetry.ask(COUNTERS).map(|_| telemetry));
             Ok(answering.ok())
         });
-        filter.telemetry = Some(telemetry.with_context(|| format!("it printed: {}", filter.output()))?);
+        filter.telemetry = Some(telemetry.with_context(|| format!("it printed: {}", filter.process.output()))?);
         Ok(filter)
     }
 
@@ -89,9 +73,7 @@ impl Filter {
     /// # Errors
     /// It does not stop.
     pub(crate) fn stop(mut self, patience: &Patience) -> Result<Ended> {
-        self.signal(Signal::SIGTERM)?;
-        let status = patience.until("a filter to stop", STOP_TIMEOUT, || Ok(self.process.try_wait()?))?;
-        Ok(Ended { status, output: self.output() })
+        self.process.stop("a filter", patience)
     }
 
     /// Kills the filter, as a crash does.
@@ -101,37 +83,18 @@ impl Filter {
     #[allow(dead_code, reason = "the demo is kinder than the tests")]
     pub(crate) fn kill(&mut self) -> Result<()> {
         self.process.kill()?;
-        self.process.wait()?;
         // The next filter of this name is given the same folder, which is not this one's to remove when it is dropped.
         let _ = fs::remove_dir_all(std::mem::take(&mut self.run_directory));
         Ok(())
-    }
-
-    fn output(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default().trim().to_owned()
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        Ok(kill(Pid::from_raw(i32::try_from(self.process.id())?), signal)?)
     }
 }
 
 impl Drop for Filter {
     fn drop(&mut self) {
-        if !matches!(self.process.try_wait(), Ok(Some(_))) {
-            // Both fail only for a process that has ended in the meantime.
-            let _ = self.process.kill();
-            let _ = self.process.wait();
-        }
+        // Fails only for a process that has ended in the meantime.
+        let _ = self.process.kill();
         // DPDK leaves it behind. The name is this filter's alone, so nobody else can be listening there.
         let _ = fs::remove_dir_all(&self.run_directory);
-    }
-}
-
-impl Ended {
-    /// Whether it ended of its own accord, with this status.
-    pub(crate) fn with(&self, status: i32) -> bool {
-        self.status.code() == Some(status) && self.status.signal().is_none()
     }
 }
 
@@ -145,4 +108,3 @@ const COUNTERS: &str = "/photongate/counters";
 
 /// Machines under load take their time.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);

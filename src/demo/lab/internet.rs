@@ -1,5 +1,7 @@
 //! Two sites and the Internet between them, with somebody in the middle who hears everything.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use anyhow::{Context, Result};
 
 use super::{Namespace, RawSocket};
@@ -52,6 +54,20 @@ impl Side {
         for address in addresses {
             let no_detection = if address.contains(':') { "nodad" } else { "" };
             self.host.ip(&format!("address add {address} dev {HOST_INTERFACE} {no_detection}"))?;
+        }
+        Ok(())
+    }
+
+    /// Lays a fibre to another side, for their key servers. Each gets its address of [`FIBRE`] there.
+    ///
+    /// # Errors
+    /// What `ip` says.
+    pub(crate) fn join(&self, other: &Self) -> Result<()> {
+        let there = other.filter.name();
+        self.filter.ip(&format!("link add {FIBRE_INTERFACE} type veth peer name {FIBRE_INTERFACE} netns {there}"))?;
+        for (side, address) in [self, other].into_iter().zip(FIBRE) {
+            side.filter.ip(&format!("address add {address}/30 dev {FIBRE_INTERFACE}"))?;
+            side.filter.ip(&format!("link set {FIBRE_INTERFACE} up"))?;
         }
         Ok(())
     }
@@ -123,6 +139,12 @@ fn port_of(side: &Side) -> String {
 pub(crate) const INSIDE: &str = "pg-inside";
 /// See [`INSIDE`].
 pub(crate) const OUTSIDE: &str = "pg-outside";
+
+/// What the ends of the [fibre](Side::join) are called, in the order of the sides.
+pub(crate) const FIBRE: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(10, 247, 0, 1)), IpAddr::V4(Ipv4Addr::new(10, 247, 0, 2))];
+
+const FIBRE_INTERFACE: &str = "pg-fibre";
 
 /// A host's interface.
 pub(crate) const HOST_INTERFACE: &str = "pg0";
