@@ -21,7 +21,9 @@ use std::time::Duration;
 use std::{env, process};
 
 use anyhow::Result;
-use lab::{Direction, Filter, INSIDE, Internet, OUTSIDE, Patience, RawSocket, Side};
+use lab::{
+    Direction, FIBRE, Filter, INSIDE, Internet, KeyServers, KeyServersPlan, OUTSIDE, Patience, Place, RawSocket, Side,
+};
 use photongate_net::Shutdown;
 use tempfile::TempDir;
 
@@ -32,6 +34,7 @@ use lab::Flow;
 pub(crate) struct Network {
     pub(crate) patience: Patience,
     pub(crate) filters: [Filter; 2],
+    pub(crate) key_servers: Option<KeyServers>,
     pub(crate) sides: [Side; 2],
     pub(crate) internet: Internet,
     pub(crate) directory: TempDir,
@@ -49,6 +52,8 @@ pub(crate) struct Setup {
     pub(crate) keys: &'static str,
     /// Whether the peers stand in a list of their own, with a secret in a file.
     pub(crate) own_list: bool,
+    /// The sources of the link between two key servers, from which the filters then get their keys.
+    pub(crate) key_servers: Option<[&'static str; 2]>,
     /// Further sections, the same for both filters.
     pub(crate) sections: &'static str,
     /// Further fields of the peer.
@@ -69,6 +74,12 @@ impl Network {
         let directory = tempfile::tempdir().unwrap();
         let internet = Internet::create().unwrap();
         let sides = [Side::create('a').unwrap(), Side::create('b').unwrap()];
+        let key_servers = setup.key_servers.map(|sources| {
+            sides[0].join(&sides[1]).unwrap();
+            let plan = KeyServersPlan { directory: directory.path(), places: key_server_places(), ases: ASES, sources };
+            plan.prepare().unwrap();
+            plan.start(sides.each_ref().map(|side| side.filter.command(PROGRAM)), &patience).unwrap()
+        });
         let start = |side: &Side| {
             let name = filter_name(side.letter);
             if setup.own_list {
@@ -87,7 +98,7 @@ impl Network {
         for side in &sides {
             internet.connect(side).unwrap();
         }
-        Some(Self { patience, filters, sides, internet, directory, _only_one: only_one })
+        Some(Self { patience, filters, key_servers, sides, internet, directory, _only_one: only_one })
     }
 
     /// Puts both hosts on one link that reaches through both filters, and waits until they reach each other.
@@ -199,7 +210,7 @@ impl Network {
         (command.spawn().unwrap(), move || fs::read_to_string(&log).unwrap())
     }
 
-    /// Stops both filters, which must end in order, with all their packets accounted for.
+    /// Stops filters and key servers, which must end in order; the filters with all their packets accounted for.
     pub(crate) fn stop(self) {
         for filter in self.filters {
             let counters = filter.counters().unwrap();
@@ -207,6 +218,9 @@ impl Network {
             let ended = filter.stop(&self.patience).unwrap();
             assert!(ended.with(0), "{}: {}", ended.status, ended.output);
             assert!(ended.output.contains("received"), "no summary: {}", ended.output);
+        }
+        if let Some(key_servers) = self.key_servers {
+            key_servers.stop(&self.patience).unwrap();
         }
     }
 }
@@ -242,13 +256,27 @@ pub(crate) fn filter_name(letter: char) -> String {
 /// The configuration of filter A or B.
 pub(crate) fn config(name: &str, letter: char, setup: Setup) -> String {
     let (own, peer, number, inside, outside) = match letter {
-        'a' => ("1-ff00:0:111", "20-ff00:0:112", 2, setup.inside_a, setup.outside_a),
-        _ => ("20-ff00:0:112", "1-ff00:0:111", 1, setup.inside_b, setup.outside_b),
+        'a' => (ASES[0], ASES[1], 2, setup.inside_a, setup.outside_a),
+        _ => (ASES[1], ASES[0], 1, setup.inside_b, setup.outside_b),
     };
     let workers = setup.workers.max(1);
     let keys = if setup.keys.is_empty() { "time_threshold = \"3s\"" } else { setup.keys };
     let peers = if setup.own_list {
         format!("[as_list]\nfile = \"{name}-peers.toml\"\n")
+    } else if setup.key_servers.is_some() {
+        let [Place { filters: key_server, .. }, _] = key_server_places();
+        format!(
+            r#"[qks]
+url = "https://{key_server}/"
+ca = "pki/ca.pem"
+certificate = "pki/filter-{letter}.pem"
+key = "pki/filter-{letter}-key.pem"
+server = "CN=qks-{letter}"
+{}keys = "qks"
+{}"#,
+            peer_at(peer, number),
+            setup.peer
+        )
     } else {
         format!("{}{}", peer_of(peer, number, SHARED_SECRET), setup.peer)
     };
@@ -308,9 +336,19 @@ pub(crate) fn other_peers(count: usize) -> String {
     (1..=count).map(other).collect()
 }
 
+/// Where the key servers are, each in the namespace of its filter.
+pub(crate) fn key_server_places() -> [Place; 2] {
+    let filters = (Ipv4Addr::LOCALHOST, 8443).into();
+    FIBRE.map(|there| Place { filters, servers: (there, 8444).into() })
+}
+
 fn peer_of(peer: &str, number: u8, secret: &str) -> String {
+    format!("{}{}", peer_at(peer, number), secrets(secret))
+}
+
+fn peer_at(peer: &str, number: u8) -> String {
     let prefixes = format!(r#"["10.248.{number}.0/24", "fd00:248:{number}::/64", "10.249.{number}.0/24"]"#);
-    format!("[[peers]]\nisd_as = \"{peer}\"\nprefixes = {prefixes}\n{}", secrets(secret))
+    format!("[[peers]]\nisd_as = \"{peer}\"\nprefixes = {prefixes}\n")
 }
 
 fn secrets(secret: &str) -> String {
@@ -328,6 +366,9 @@ pub(crate) fn repository() -> &'static Path {
 }
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_photongate");
+
+/// The ASes of filter A and filter B.
+pub(crate) const ASES: [&str; 2] = ["1-ff00:0:111", "20-ff00:0:112"];
 
 pub(crate) const HOST_A: [IpAddr; 2] =
     [IpAddr::V4(Ipv4Addr::new(10, 248, 1, 1)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0x248, 1, 0, 0, 0, 0, 1))];
