@@ -1,19 +1,19 @@
 //! Three processes that are one key server, on one PostgreSQL database: no key is given twice, whatever becomes of them.
 
+#[path = "qks/load.rs"]
+mod load;
 #[path = "support/postgres.rs"]
 mod postgres;
 #[path = "qks/site.rs"]
 mod site;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use load::{Ledger, Load};
 use postgres::Postgres;
-use reqwest::{Client, StatusCode};
-use serde_json::{Value, json};
-use site::{Site, answer, ids, keys, post};
+use reqwest::StatusCode;
+use serde_json::json;
+use site::{Site, ids, keys, post};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_share_a_stock_give_no_key_twice_under_load() {
@@ -22,13 +22,12 @@ async fn processes_that_share_a_stock_give_no_key_twice_under_load() {
     for process in A {
         site.wait_for_keys(process, "sae-a", "sae-b", 1_000).await;
     }
-    let load = Load::begin(&site);
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    let given = load.end().await;
+    let mut ledger = Ledger::default();
+    load_for(Duration::from_secs(4), &site, &mut ledger).await;
     for process in A {
-        assert!(given.iter().any(|given| given.by == process), "{process} gave nothing");
+        assert!(ledger.count(process, "b") > 0, "{process} gave nothing");
     }
-    check(&site, given).await;
+    ledger.settle(&site, 0, "afterwards").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,9 +60,9 @@ async fn processes_that_are_killed_and_held_up_under_load_give_no_key_twice() {
     for process in A {
         site.wait_for_keys(process, "sae-a", "sae-b", 1_000).await;
     }
-    let mut given = Vec::new();
+    let mut ledger = Ledger::default();
     for round in 0..6 {
-        let load = Load::begin(&site);
+        let load = Load::begin(&site, &WAYS, &json!({"number": 3}));
         tokio::time::sleep(Duration::from_millis(300 + 170 * round)).await;
         let victim = A[round as usize % A.len()];
         // The one that has the chair among them; some only sleep until others have taken over what they had.
@@ -77,10 +76,10 @@ async fn processes_that_are_killed_and_held_up_under_load_give_no_key_twice() {
             site.hold(victim, false);
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
-        given.extend(load.end().await);
+        load.end(&mut ledger, victim).await;
         site.wait_for_keys(victim, "sae-a", "sae-b", 100).await;
+        ledger.settle(&site, 0, victim).await;
     }
-    check(&site, given).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,9 +103,10 @@ async fn without_its_database_a_server_answers_503_and_recovers_by_itself() {
         site.wait_for_keys(process, "sae-a", "sae-b", 100).await;
     }
     assert_eq!(keys(&post(&alice, site.url(A[1], "sae-b", "dec_keys"), &ids(&given)).await), given);
-    let load = Load::begin(&site);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    check(&site, load.end().await).await;
+    let mut ledger = Ledger::default();
+    load_for(Duration::from_secs(2), &site, &mut ledger).await;
+    assert!(WAYS.iter().any(|(process, _)| ledger.count(process, "b") > 0));
+    ledger.settle(&site, 0, "afterwards").await;
 }
 
 /// Two servers: one of three processes on PostgreSQL, and its neighbour.
@@ -119,74 +119,14 @@ async fn start_processes() -> (Postgres, Site) {
     (server, site)
 }
 
-/// Keys, and which process gave them.
-struct Given {
-    by: &'static str,
-    keys: Vec<(String, String)>,
+/// Has applications ask all processes, twice as many as there are.
+async fn load_for(time: Duration, site: &Site, ledger: &mut Ledger) {
+    let load = Load::begin(site, &WAYS, &json!({"number": 3}));
+    tokio::time::sleep(time).await;
+    load.end(ledger, "under load").await;
 }
 
-/// Applications that ask all processes for keys, as fast as they get them.
-struct Load {
-    stop: Arc<AtomicBool>,
-    given: Arc<Mutex<Vec<Given>>>,
-    asking: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Load {
-    fn begin(site: &Site) -> Self {
-        let (stop, given) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<Given>>>::default());
-        let mut asking = Vec::new();
-        for process in A.into_iter().chain(A) {
-            let (client, url) = (site.client("sae-a"), site.url(process, "sae-b", "enc_keys"));
-            let (stop, given) = (Arc::clone(&stop), Arc::clone(&given));
-            asking.push(tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    match ask(&client, &url).await {
-                        Some(keys) => given.lock().unwrap().push(Given { by: process, keys }),
-                        None => tokio::time::sleep(Duration::from_millis(20)).await,
-                    }
-                }
-            }));
-        }
-        Self { stop, given, asking }
-    }
-
-    async fn end(self) -> Vec<Given> {
-        self.stop.store(true, Ordering::Relaxed);
-        for asking in self.asking {
-            asking.await.unwrap();
-        }
-        std::mem::take(&mut *self.given.lock().unwrap())
-    }
-}
-
-async fn ask(client: &Client, url: &str) -> Option<Vec<(String, String)>> {
-    let response =
-        client.post(url).timeout(Duration::from_secs(5)).body(json!({"number": 3}).to_string()).send().await.ok()?;
-    let is_given = response.status() == StatusCode::OK;
-    let answer: Value = response.json().await.ok()?;
-    let keys = answer["keys"].as_array().filter(|_| is_given)?;
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    Some(keys.iter().map(|key| (text(&key["key_ID"]), text(&key["key"]))).collect())
-}
-
-/// No ID and no key was given twice, and the other side gets the same.
-async fn check(site: &Site, given: Vec<Given>) {
-    let all: Vec<_> = given.iter().flat_map(|given| &given.keys).collect();
-    assert!(all.len() > 100, "only {} keys were given", all.len());
-    assert_eq!(all.iter().map(|(id, _)| id).collect::<HashSet<_>>().len(), all.len(), "an ID was given twice");
-    assert_eq!(all.iter().map(|(_, key)| key).collect::<HashSet<_>>().len(), all.len(), "a key was given twice");
-    let bob = site.client("sae-b");
-    let url = site.url("b", "sae-a", "dec_keys");
-    let mut fetched = HashMap::new();
-    for given in &given {
-        let answer = answer(bob.post(&url).body(ids(&given.keys).to_string())).await;
-        assert_eq!(answer.status, StatusCode::OK, "keys that were given are not there: {answer:?}");
-        fetched.extend(keys(&answer));
-    }
-    for (id, key) in all {
-        assert_eq!(fetched.get(id), Some(key), "the two sides have different keys for {id}");
-    }
-}
-
+/// The processes of one server.
 const A: [&str; 3] = ["a", "a.2", "a.3"];
+
+const WAYS: [(&str, &str); 6] = [(A[0], "b"), (A[1], "b"), (A[2], "b"), (A[0], "b"), (A[1], "b"), (A[2], "b")];

@@ -28,6 +28,37 @@ pub(crate) struct Site {
     pub(crate) more: String,
     /// The URLs of the databases of servers that do not have one of their own.
     pub(crate) databases: BTreeMap<String, String>,
+    hosts: Hosts,
+}
+
+/// Where servers are. All are on this machine, unless something else is said.
+#[derive(Default)]
+pub(crate) struct Hosts {
+    /// The network namespace of a server.
+    pub(crate) namespaces: BTreeMap<String, String>,
+    /// Where applications find a server.
+    pub(crate) addresses: BTreeMap<String, String>,
+    /// Where a server finds another one.
+    pub(crate) neighbours: BTreeMap<(String, String), String>,
+}
+
+impl Hosts {
+    fn address(&self, server: &str) -> &str {
+        self.addresses.get(server).map_or("127.0.0.1", String::as_str)
+    }
+
+    fn neighbour(&self, of: &str, server: &str) -> &str {
+        self.neighbours.get(&(of.to_owned(), server.to_owned())).map_or("127.0.0.1", String::as_str)
+    }
+
+    /// All addresses of a server, as a certificate has them.
+    fn all(&self, server: &str) -> String {
+        let neighbours =
+            self.neighbours.iter().filter(|((_, to), _)| to == server).map(|(_, address)| address.as_str());
+        let all: Vec<_> =
+            neighbours.chain(["127.0.0.1", self.address(server)]).map(|host| format!("\"{host}\"")).collect();
+        all.join(", ")
+    }
 }
 
 /// An answer: its status, its body as text, and as JSON if it is some.
@@ -42,6 +73,11 @@ pub(crate) struct Answer {
 impl Site {
     /// Servers with links of key files between them. Nothing is started yet.
     pub(crate) fn new(servers: &[&str], links: &[(&str, &str)]) -> Self {
+        Self::new_at(servers, links, Hosts::default())
+    }
+
+    /// The same, on hosts that are told.
+    pub(crate) fn new_at(servers: &[&str], links: &[(&str, &str)], hosts: Hosts) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut wanted = String::new();
         for server in servers.iter().filter(|process| server_of(process) == **process) {
@@ -51,14 +87,21 @@ impl Site {
                 (format!("sae-{server}2"), "sae"),
                 (format!("filter-{server}"), "filter"),
             ] {
-                let _ =
-                    write!(wanted, "[[certificates]]\nname = \"{name}\"\nrole = \"{role}\"\nhosts = [\"127.0.0.1\"]\n");
+                let _ = write!(
+                    wanted,
+                    "[[certificates]]\nname = \"{name}\"\nrole = \"{role}\"\nhosts = [{}]\n",
+                    hosts.all(server)
+                );
             }
         }
         wanted.push_str("[[certificates]]\nname = \"stranger\"\nrole = \"sae\"\nhosts = [\"127.0.0.1\"]\n");
         for (authority, text) in [
             ("pki", wanted.as_str()),
-            ("other-pki", "[[certificates]]\nname = \"sae-a\"\nrole = \"sae\"\nhosts = [\"127.0.0.1\"]\n"),
+            (
+                "other-pki",
+                "[[certificates]]\nname = \"sae-a\"\nrole = \"sae\"\nhosts = [\"127.0.0.1\"]\n\
+                [[certificates]]\nname = \"qks-b\"\nrole = \"qks\"\nhosts = [\"127.0.0.1\"]\n",
+            ),
         ] {
             let file = folder.path().join(format!("{authority}.toml"));
             fs::write(&file, text).unwrap();
@@ -80,6 +123,7 @@ impl Site {
             filled: 0,
             more: String::new(),
             databases: BTreeMap::new(),
+            hosts,
         };
         for server in servers {
             fs::create_dir_all(site.path(server)).unwrap();
@@ -118,11 +162,20 @@ impl Site {
         }
     }
 
-    fn launch(&mut self, server: &str, environment: &[(&str, &str)]) {
+    /// Starts a server with further variables in its environment, and does not wait for anything.
+    pub(crate) fn launch(&mut self, server: &str, environment: &[(&str, &str)]) {
         let config = self.path(server).join("qks.toml");
         fs::write(&config, self.configuration(server)).unwrap();
         let log = fs::File::options().create(true).append(true).open(self.path(server).join("log")).unwrap();
-        let mut command = photongate(&["qks", "--log-level", "trace", "--config"]);
+        let arguments = ["qks", "--log-level", "trace", "--config"];
+        let mut command = match self.hosts.namespaces.get(server) {
+            None => photongate(&arguments),
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, env!("CARGO_BIN_EXE_photongate")]).args(arguments);
+                command
+            }
+        };
         command.arg(&config).envs(environment.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.running.insert(server.to_owned(), command.spawn().unwrap());
     }
@@ -192,6 +245,34 @@ impl Site {
         }
     }
 
+    /// What a server says it shares with its neighbour: what it can give out, and what the neighbour can, in bytes. `None` if it does not
+    /// say, or says that the neighbour does not answer.
+    pub(crate) async fn stock(&self, server: &str, neighbour: &str) -> Option<(u64, u64)> {
+        let token = fs::read_to_string(self.path(server).join("state/read.token")).ok()?;
+        let client = Client::builder().unix_socket(self.path(server).join("state/admin.sock")).build().unwrap();
+        let request = client.get("http://localhost/api/v1/neighbours").bearer_auth(token.trim_end()).timeout(PATIENCE);
+        let neighbours: Value = serde_json::from_str(&request.send().await.ok()?.text().await.ok()?).ok()?;
+        let neighbours = neighbours.as_array()?;
+        let found = neighbours.iter().find(|found| found["id"] == format!("qks-{neighbour}") && found["up"] == true)?;
+        let bytes = |name: &str| found["stock"][name].as_u64();
+        Some((bytes("ready_bytes")? + bytes("unconfirmed_bytes")?, bytes("neighbours_bytes")?))
+    }
+
+    /// Waits until two servers agree on what each of them can give out.
+    pub(crate) async fn wait_for_agreement(&self, one: &str, other: &str) {
+        let begun = Instant::now();
+        loop {
+            let stocks = (self.stock(one, other).await, self.stock(other, one).await);
+            if let (Some((own, others)), Some((others_own, ours))) = stocks
+                && (own, others) == (ours, others_own)
+            {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{one} and {other} do not agree: {stocks:?}");
+            tokio::time::sleep(LOOK_AROUND).await;
+        }
+    }
+
     /// A client with the certificate of that name, which makes connections of its own.
     pub(crate) fn client(&self, name: &str) -> Client {
         self.client_of("pki", name).unwrap()
@@ -202,6 +283,11 @@ impl Site {
         let read = |file: &str| fs::read(self.folder.path().join(authority).join(file)).unwrap();
         let identity = [read(&format!("{name}-key.pem")), read(&format!("{name}.pem"))].concat();
         self.builder().identity(Identity::from_pem(&identity)?).build()
+    }
+
+    /// A client with any certificate and its key.
+    pub(crate) fn with_identity(&self, identity: Identity) -> Client {
+        self.builder().identity(identity).build().unwrap()
     }
 
     /// A client without a certificate.
@@ -216,12 +302,12 @@ impl Site {
 
     /// Where a method about `sae` is found at a server.
     pub(crate) fn url(&self, server: &str, sae: &str, method: &str) -> String {
-        format!("https://127.0.0.1:{}/api/v1/keys/{sae}/{method}", self.ports[server].0)
+        format!("https://{}:{}/api/v1/keys/{sae}/{method}", self.hosts.address(server), self.ports[server].0)
     }
 
     /// Where a server's interface to other servers is.
     pub(crate) fn peer_url(&self, server: &str, path: &str) -> String {
-        format!("https://127.0.0.1:{}/peer/v1/{path}", self.ports[server].1)
+        format!("https://{}:{}/peer/v1/{path}", self.hosts.address(server), self.ports[server].1)
     }
 
     /// The port of a server's interface to applications.
@@ -257,6 +343,7 @@ impl Site {
         let root = self.folder.path().display();
         let (sae_port, peer_port) = self.ports[process];
         let server = server_of(process);
+        let listen = if self.hosts.namespaces.contains_key(process) { "0.0.0.0" } else { "127.0.0.1" };
         let database = self.databases.get(server).map_or_else(String::new, |url| {
             let file = self.path(server).join("database-url");
             fs::write(&file, url).unwrap();
@@ -272,10 +359,10 @@ directory = "{root}/qks-{process}/state"
 certificate = "{root}/pki/qks-{server}.pem"
 key = "{root}/pki/qks-{server}-key.pem"
 [sae]
-listen = ["127.0.0.1:{sae_port}"]
+listen = ["{listen}:{sae_port}"]
 client_ca = "{root}/pki/ca.pem"
 [peers]
-listen = ["127.0.0.1:{peer_port}"]
+listen = ["{listen}:{peer_port}"]
 ca = "{root}/pki/ca.pem"
 [secrets]
 master_key = {{ file = "{root}/qks-{server}/master.key" }}
@@ -300,7 +387,8 @@ isd_as = "1-ff00:0:{server}"
                 continue;
             };
             let processes = self.ports.iter().filter(|(process, _)| server_of(process) == neighbour);
-            let urls: Vec<_> = processes.map(|(_, (_, port))| format!("\"https://127.0.0.1:{port}/\"")).collect();
+            let host = self.hosts.neighbour(server, neighbour);
+            let urls: Vec<_> = processes.map(|(_, (_, port))| format!("\"https://{host}:{port}/\"")).collect();
             let (url, other_urls) = (&urls[0], urls[1..].join(", "));
             let folder = self.key_folder(server, one, other);
             let _ = write!(
@@ -365,11 +453,16 @@ pub(crate) fn keys(answer: &Answer) -> Vec<(String, String)> {
 
 /// The body that asks for keys by these IDs.
 pub(crate) fn ids(keys: &[(String, String)]) -> Value {
-    serde_json::json!({ "key_IDs": keys.iter().map(|(id, _)| serde_json::json!({ "key_ID": id })).collect::<Vec<_>>() })
+    key_ids(&keys.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>())
+}
+
+/// The same, without the keys.
+pub(crate) fn key_ids(ids: &[String]) -> Value {
+    serde_json::json!({ "key_IDs": ids.iter().map(|id| serde_json::json!({ "key_ID": id })).collect::<Vec<_>>() })
 }
 
 /// The server that a process is, or is a part of.
-fn server_of(process: &str) -> &str {
+pub(crate) fn server_of(process: &str) -> &str {
     process.split('.').next().unwrap_or(process)
 }
 

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::chair::Chair;
+use crate::faults::point;
 use crate::ids::{LinkId, QksId};
 use crate::links::bb84::Control;
 use crate::links::{Block, Channel, LinkEnd, LinkSource, Phase, SourceState};
@@ -159,7 +160,10 @@ async fn keep(
         new.push(NewBlock { name, state, neighbour: link.neighbour.id().clone(), link: link.id.clone(), sealed });
     }
     let states: BTreeMap<_, _> = new.iter().map(|block| (block.name, block.state)).collect();
+    point("block-sealed");
+    let moving = link.neighbour.moving.lock().await;
     let added = store.add_blocks(new).await?;
+    point("block-committed");
     let mut stock = link.neighbour.stock();
     for name in added {
         let state = states[&name];
@@ -167,6 +171,8 @@ async fn keep(
         link.taken.add(state.length.into());
     }
     drop(stock);
+    drop(moving);
+    point("block-in-stock");
     for block in waiting.drain(..) {
         if let Some(kept) = block.kept {
             // A source that does not wait for it any more is gone.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::directory::{Directory, Place};
+use crate::faults::point;
 use crate::ids::{QksId, SaeId};
 use crate::key_id::AssignmentId;
 use crate::materials::{MaterialError, Materials};
@@ -117,7 +118,9 @@ impl KeyService {
     pub async fn create(&self, master: &SaeId, request: CheckedRequest) -> Result<KeyContainer, ApiError> {
         let Some(name) = request.extensions.idempotency_key.value().cloned() else {
             let rows = self.make(master, &request).await?;
-            return self.container(&rows).await;
+            let container = self.container(&rows).await;
+            point("keys-opened");
+            return container;
         };
         let digest = format!("enc {request:?}");
         if let Some(answer) = self.store.recall(master.as_str(), &name).await? {
@@ -154,7 +157,12 @@ impl KeyService {
         let keys = ids.iter().map(|id| AssignmentId::of_key(*id)).collect();
         let take = Take { taker: taker.clone(), master, keys, now: now(), remember };
         match self.store.take(take).await? {
-            Ok(rows) => self.container(&rows).await,
+            Ok(rows) => {
+                point("fetch-judged");
+                let container = self.container(&rows).await;
+                point("fetch-opened");
+                container
+            }
             Err(refusal @ TakeRefusal::NotFound) => Err(ApiError::bad_request(refusal.to_string())),
             Err(TakeRefusal::NotEntitled) => Err(ApiError::Unauthorized),
         }

@@ -12,6 +12,7 @@ pub mod config;
 pub mod directory;
 pub mod drkey;
 pub mod encoding;
+pub mod faults;
 pub mod ids;
 pub mod intake;
 pub mod key_id;

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::chair::Chair;
 use crate::peer::{Neighbour, Neighbours};
-use crate::stock::Stock;
+use crate::stock::{BlockName, Stock};
 use crate::store::{LEASE, Standing, Store, StoreError, StoredBlock};
 
 /// A process that has joined.
@@ -59,6 +59,7 @@ impl Member {
         if has_chair && !*self.chair.borrow() {
             // Before anybody is answered: what is not known is not the neighbour's.
             for neighbour in self.neighbours.all() {
+                let _moving = neighbour.moving.lock().await;
                 let blocks = self.store.neighbours_blocks(neighbour.id()).await?;
                 neighbour.stock().forget_neighbours();
                 add(&neighbour, blocks);
@@ -86,8 +87,11 @@ impl Member {
 
     /// Each process gets about the same of what there is. Whoever has more lets go of blocks that nothing was taken of.
     async fn share_out(&self, neighbour: &Neighbour, processes: u32) -> Result<(), StoreError> {
+        let _moving = neighbour.moving.lock().await;
         let lost = neighbour.take_lost();
-        if let Err(error) = self.store.release(&lost).await {
+        if !lost.is_empty()
+            && let Err(error) = self.find(neighbour, &lost).await
+        {
             neighbour.lose(lost);
             return Err(error);
         }
@@ -113,6 +117,17 @@ impl Member {
                 add(neighbour, blocks);
                 neighbour.wake();
             }
+        }
+        Ok(())
+    }
+
+    /// Blocks that were lost are claimed anew, or are the neighbour's.
+    async fn find(&self, neighbour: &Neighbour, lost: &[BlockName]) -> Result<(), StoreError> {
+        self.store.release(lost).await?;
+        if *self.chair.borrow() {
+            let mut blocks = self.store.neighbours_blocks(neighbour.id()).await?;
+            blocks.retain(|block| lost.contains(&block.name));
+            add(neighbour, blocks);
         }
         Ok(())
     }

@@ -281,6 +281,14 @@ impl Stock {
         doubtful.take(most).map(|(name, entry)| Mark { block: *name, used: entry.state.used }).collect()
     }
 
+    /// Up to `most` blocks of the neighbour that count as not used up here, in their order, beginning behind `after`.
+    pub fn neighbours(&self, after: Option<BlockName>, most: usize) -> Vec<BlockName> {
+        let from = after.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        let entries = self.blocks.range((from, std::ops::Bound::Unbounded));
+        let open = entries.filter(|(_, entry)| !entry.state.is_mine && entry.state.free() > 0);
+        open.take(most).map(|(name, _)| *name).collect()
+    }
+
     /// How many blocks there are, used up or not.
     pub fn len(&self) -> usize {
         self.blocks.len()

@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 
 pub use self::claims::{LEASE, Process, Standing};
 pub use self::judge::{ReserveRefusal, TakeRefusal};
-pub use self::rows::{Answer, Assignment, KeyRows, Material, NewBlock, RowOfKeys, StoredBlock, Take};
+pub use self::rows::{Answer, Assignment, KeyRows, Material, NewBlock, RowOfKeys, Standstill, StoredBlock, Take};
 
 use self::backend::{Backend, Giver};
 use self::writer::Command;
@@ -185,6 +185,14 @@ impl Store {
     /// [`StoreError`].
     pub async fn neighbours_blocks(&self, neighbour: &QksId) -> Result<Vec<StoredBlock>, StoreError> {
         self.reader.blocks(Some(neighbour)).await
+    }
+
+    /// Those of these blocks of which this end will give nothing out, and why.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn review(&self, blocks: &[BlockName]) -> Result<Vec<(BlockName, Standstill)>, StoreError> {
+        self.reader.review(blocks).await
     }
 
     /// The sealed bytes of a block, if it is there.

@@ -14,6 +14,7 @@ use super::one_time::OneTimeKeys;
 use super::wire::{
     MOST_RESERVATIONS, MOST_VOIDED, Purpose, Refusal, Reservation, ReserveAnswer, ReserveRequest, VoidRequest,
 };
+use crate::faults::point;
 use crate::ids::{LinkId, QksId};
 use crate::key_id::AssignmentId;
 use crate::links::Question;
@@ -39,6 +40,8 @@ pub struct Neighbour {
     one_time: Mutex<OneTimeKeys>,
     /// Blocks that this process may have, but does not give out.
     lost: Mutex<Vec<BlockName>>,
+    /// Held while it changes in the database, and then in the stock, which blocks this process has.
+    pub(crate) moving: tokio::sync::Mutex<()>,
     /// Held while this end asks for blocks, until it is on disk which ones it got.
     pub(super) asking: tokio::sync::Mutex<()>,
     /// Where questions to this end of a source go.
@@ -101,6 +104,7 @@ impl Neighbour {
             news: Notify::new(),
             one_time: Mutex::default(),
             lost: Mutex::default(),
+            moving: tokio::sync::Mutex::default(),
             asking: tokio::sync::Mutex::default(),
             sources: Mutex::default(),
         });
@@ -175,13 +179,24 @@ impl Neighbour {
             place.send(Waiting { reservation, done });
             (id, material, taken.marks, process)
         };
+        point("pieces-taken");
         let marked_blocks: Vec<_> = marks.iter().map(|mark| mark.block).collect();
-        let marked = async { if marks.is_empty() { Ok(Vec::new()) } else { store.advance_own(process, marks).await } };
+        let marked = async {
+            if marks.is_empty() {
+                return Ok(Vec::new());
+            }
+            let lost = store.advance_own(process, marks).await;
+            point("marks-written");
+            lost
+        };
         let reserved =
             async { outcome.await.unwrap_or_else(|_| Err(PeerError::Unreachable("it was given up".to_owned()))) };
         let (marked, reserved) = tokio::join!(marked, reserved);
         match (marked, reserved) {
-            (Ok(lost), Ok(Ok(()))) if lost.is_empty() => Ok(material),
+            (Ok(lost), Ok(Ok(()))) if lost.is_empty() => {
+                point("keys-confirmed");
+                Ok(material)
+            }
             (Ok(lost), Ok(Ok(()))) => {
                 tracing::warn!(neighbour = %self.id, ?lost, "blocks were taken over by another process");
                 self.lose(lost);
@@ -191,7 +206,7 @@ impl Neighbour {
             (_, Ok(Err(refusal))) => {
                 match refusal {
                     ReserveRefusal::Gone { mark } => self.stock().advance(mark),
-                    ReserveRefusal::NoBlock { block } => drop(self.stock().remove(block)),
+                    ReserveRefusal::NoBlock { block } => self.lose([block]),
                 }
                 Err(TakeFailure::Differing)
             }
@@ -291,7 +306,9 @@ async fn reserve(neighbour: std::sync::Weak<Neighbour>, client: PeerClient, mut 
         let (reservations, waiters): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|Waiting { reservation, done }| (reservation, done)).unzip();
         let request = ReserveRequest { reservations };
+        point("reserve-to-send");
         let answer = client.post::<ReserveAnswer>("peer/v1/reserve", &request, PATIENCE).await;
+        point("reserve-answered");
         let error = match answer {
             Ok(ReserveAnswer { outcomes }) if outcomes.len() == waiters.len() => {
                 for (done, outcome) in waiters.into_iter().zip(outcomes) {

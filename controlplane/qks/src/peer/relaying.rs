@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use super::client::PeerError;
 use super::link_state::LinkState;
 use super::neighbour::{Neighbour, Neighbours, TakeFailure};
+use crate::faults::point;
 use crate::ids::{QksId, SaeId};
 use crate::key_id::AssignmentId;
 use crate::materials::Materials;
@@ -253,7 +254,12 @@ impl Shared {
         let next = arrived.first_hop().clone();
         let reply = match this.seal(&next, &arrived).await {
             Ok((cipher, name, key)) => match arrived.depart(cipher, name, key) {
-                Ok(frame) => this.bring(&next, &frame).await,
+                Ok(frame) => {
+                    point("relay-sealed");
+                    let reply = this.bring(&next, &frame).await;
+                    point("relay-answered");
+                    reply
+                }
                 Err(refusal) => Err(refusal.to_string()),
             },
             Err(why) => Err(why),
@@ -274,16 +280,20 @@ impl Shared {
 
     async fn on_frame(&self, from: &Neighbour, frame: Frame) -> Result<Reply, String> {
         let role = frame.role(&self.local, from.id()).map_err(|refusal| refusal.to_string())?;
+        point("relay-heard");
         if !from.accept(&frame.key.0) {
             return Err("its key was not announced, or used before".to_owned());
         }
         let key = self.materials.pieces(&frame.key.0).await.map_err(|error| error.to_string())?;
         let arrived = frame.open(key).map_err(|refusal| refusal.to_string())?;
+        point("relay-opened");
         match role {
             Role::Relay { next } => {
                 let (cipher, name, key) = self.seal(&next, &arrived).await?;
                 let frame = arrived.forward(cipher, name, key).map_err(|refusal| refusal.to_string())?;
-                self.bring(&next, &frame).await
+                let reply = self.bring(&next, &frame).await;
+                point("relay-passed-on");
+                reply
             }
             Role::Destination => Ok(Reply::Answer(self.receive(arrived).await)),
         }
@@ -296,7 +306,9 @@ impl Shared {
             match action {
                 destination::Action::Answer(answer) => return answer,
                 destination::Action::Store { journey, payload } => {
+                    point("relay-arrived");
                     let kept = self.keep(&journey, &payload).await;
+                    point("relay-kept");
                     if let Err(why) = &kept {
                         tracing::warn!(source = %journey.source, why, "relayed keys are not kept");
                     }

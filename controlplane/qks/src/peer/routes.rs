@@ -19,17 +19,19 @@ use super::neighbour::{Neighbour, Neighbours};
 use super::relaying::{self, Relay, Reply};
 use super::wire::{
     AnnounceAnswer, AnnounceRequest, Announced, HandoverAnswer, HandoverRequest, Known, MOST_ANNOUNCED,
-    MOST_RESERVATIONS, MOST_VOIDED, Purpose, Refusal, Reservation, ReserveAnswer, ReserveRequest, VoidRequest,
+    MOST_RESERVATIONS, MOST_VOIDED, Purpose, Refusal, Reservation, ReserveAnswer, ReserveRequest, ReviewAnswer,
+    ReviewRequest, VoidRequest,
 };
 use crate::chair::Chair;
 use crate::directory::{Directory, Place};
 use crate::drkey::{DrkeyError, DrkeyService, Level1Answer, Level1Question};
+use crate::faults::point;
 use crate::ids::{LinkId, QksId, SaeId};
 use crate::relay::frame::Frame;
 use crate::routing::Message;
 use crate::sae::Limits;
 use crate::stock::{BlockName, Mark};
-use crate::store::{Assignment, Material, Store, StoreError};
+use crate::store::{Assignment, Material, Standstill, Store, StoreError};
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -61,6 +63,7 @@ pub fn router(routes: PeerRoutes) -> Router {
         .route("/peer/v1/void", post(void))
         .route("/peer/v1/blocks", post(blocks))
         .route("/peer/v1/handover", post(handover))
+        .route("/peer/v1/review", post(review))
         .route("/peer/v1/links/{link}/{source}", post(ask))
         .route("/peer/v1/routing", post(routing))
         .route("/peer/v1/relay", post(relay))
@@ -107,8 +110,11 @@ async fn reserve(
     Json(request): Json<ReserveRequest>,
 ) -> Result<Json<ReserveAnswer>, Refused> {
     bounded(request.reservations.len(), MOST_RESERVATIONS)?;
+    point("reserve-heard");
     let kept = request.reservations.into_iter().map(|reservation| routes.keep(&neighbour, reservation));
-    Ok(Json(ReserveAnswer { outcomes: join_all(kept).await.into_iter().map(Result::err).collect() }))
+    let outcomes = join_all(kept).await.into_iter().map(Result::err).collect();
+    point("reserve-kept");
+    Ok(Json(ReserveAnswer { outcomes }))
 }
 
 async fn void(
@@ -169,16 +175,48 @@ async fn handover(
     Json(request): Json<HandoverRequest>,
 ) -> Result<Json<HandoverAnswer>, Refused> {
     bounded(request.blocks.len(), MOST_ANNOUNCED)?;
-    let unused = neighbour.stock().hand_over(&request.blocks);
+    let moving = neighbour.moving.lock().await;
+    let (unused, asked) = {
+        let mut stock = neighbour.stock();
+        let unused = stock.hand_over(&request.blocks);
+        let in_use = |block: &BlockName| stock.get(*block).is_some_and(|state| state.is_mine);
+        let asked: Vec<_> = request.blocks.into_iter().filter(|block| !in_use(block)).collect();
+        (unused, asked)
+    };
     // The answer to an earlier request may have been lost: then a block is neither end's, until it is said again. Not while this end asks,
     // too: it must not say that a block is the neighbour's which it is just about to get.
     let asking = neighbour.asking.try_lock();
-    let handed = routes.store.hand_over(&request.blocks, asking.is_ok()).await;
+    let handed = routes.store.hand_over(&asked, asking.is_ok()).await;
     drop(asking);
+    point("handover-written");
     // What is not handed over, or perhaps not, is given out here once it is claimed anew.
     let is_handed = |block: &BlockName| handed.as_ref().is_ok_and(|handed| handed.contains(block));
     neighbour.lose(unused.into_iter().filter(|block| !is_handed(block)));
-    Ok(Json(HandoverAnswer { blocks: handed.map_err(unavailable)? }))
+    let handed = handed.map_err(unavailable)?;
+    if handed.iter().any(|block| neighbour.stock().get(*block).is_none()) {
+        // No process had claimed it.
+        let blocks = routes.store.neighbours_blocks(neighbour.id()).await.map_err(unavailable)?;
+        let mut stock = neighbour.stock();
+        for block in blocks {
+            stock.add(block.name, block.state);
+        }
+    }
+    drop(moving);
+    Ok(Json(HandoverAnswer { blocks: handed }))
+}
+
+async fn review(
+    Calling(neighbour): Calling,
+    State(routes): State<PeerRoutes>,
+    Json(request): Json<ReviewRequest>,
+) -> Result<Json<ReviewAnswer>, Refused> {
+    bounded(request.blocks.len(), MOST_ANNOUNCED)?;
+    // As for a handover: not while this end is about to get some of them itself.
+    let asking = neighbour.asking.try_lock();
+    let reviewed = routes.store.review(&request.blocks).await.map_err(unavailable)?;
+    let those = |wanted| reviewed.iter().filter(move |(_, why)| *why == wanted).map(|(block, _)| *block);
+    let callers = if asking.is_ok() { those(Standstill::OtherEnds).collect() } else { Vec::new() };
+    Ok(Json(ReviewAnswer { gone: those(Standstill::Gone).collect(), callers }))
 }
 
 async fn ask(

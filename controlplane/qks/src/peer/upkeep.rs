@@ -1,32 +1,48 @@
 //! Keeps the stock the same at both ends: which blocks both have, how far they are given out, and who gives them out.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use photongate_net::now;
 use tokio::time::timeout;
 
 use super::client::PeerError;
 use super::neighbour::Neighbour;
-use super::wire::{AnnounceAnswer, AnnounceRequest, Announced, HandoverAnswer, HandoverRequest, Known, MOST_ANNOUNCED};
+use super::wire::{
+    AnnounceAnswer, AnnounceRequest, Announced, HandoverAnswer, HandoverRequest, Known, MOST_ANNOUNCED, ReviewAnswer,
+    ReviewRequest,
+};
 use crate::chair::Chair;
+use crate::faults::point;
+use crate::stock::{BlockName, Mark};
 use crate::store::{Store, StoreError};
 
 /// Talks to a neighbour whenever there is something to say, and every second to see whether it is there. Ends with the neighbour.
 pub async fn keep_up(neighbour: Weak<Neighbour>, store: Store, chair: Chair) {
+    let mut reviewed: Option<Instant> = None;
     loop {
         let Some(this) = neighbour.upgrade() else { return };
         expire(&this, &store).await;
         match announce(&this, &store).await {
             Ok(()) => {
                 this.set_down(None);
-                if chair.is_held()
-                    && let Err(error) = even_out(&this, &store).await
-                {
-                    tracing::warn!(neighbour = %this.id(), %error, "blocks are not handed over");
+                if chair.is_held() {
+                    if let Err(error) = even_out(&this, &store).await {
+                        tracing::warn!(neighbour = %this.id(), %error, "blocks are not handed over");
+                        reviewed = None;
+                    }
+                    if reviewed.is_none_or(|at| at.elapsed() >= REVIEW) {
+                        match review(&this, &store).await {
+                            Ok(()) => reviewed = Some(Instant::now()),
+                            Err(error) => tracing::warn!(neighbour = %this.id(), %error, "blocks are not reviewed"),
+                        }
+                    }
                 }
             }
-            Err(error) => this.set_down(Some(error.to_string())),
+            Err(error) => {
+                reviewed = None;
+                this.set_down(Some(error.to_string()));
+            }
         }
         // Elapsed or woken, there is something to do.
         let _ = timeout(PERIOD, this.news.notified()).await;
@@ -59,6 +75,7 @@ async fn announce(neighbour: &Neighbour, store: &Store) -> Result<(), UpkeepErro
             announced.collect()
         };
         let request = AnnounceRequest { blocks };
+        point("blocks-announced");
         let answer: AnnounceAnswer = neighbour.client().post("peer/v1/blocks", &request, PATIENCE).await?;
         if answer.blocks.len() != request.blocks.len() {
             return Err(PeerError::Refused("it answers for other blocks".to_owned()).into());
@@ -81,6 +98,7 @@ async fn announce(neighbour: &Neighbour, store: &Store) -> Result<(), UpkeepErro
         if !differing.is_empty() {
             store.remove_blocks(differing).await?;
         }
+        point("blocks-confirmed");
         after = request.blocks.last().map(|announced| announced.block);
         if request.blocks.len() < MOST_ANNOUNCED {
             return Ok(());
@@ -105,11 +123,51 @@ async fn even_out(neighbour: &Neighbour, store: &Store) -> Result<(), UpkeepErro
     let request = HandoverRequest { blocks };
     let answer: HandoverAnswer = neighbour.client().post("peer/v1/handover", &request, PATIENCE).await?;
     let handed: Vec<_> = answer.blocks.into_iter().filter(|block| request.blocks.contains(block)).collect();
-    if handed.is_empty() {
+    point("handover-answered");
+    take_on(neighbour, store, &handed).await?;
+    drop(asking);
+    Ok(())
+}
+
+/// Asks of which of its blocks the neighbour will give nothing out. It says how far it is only with those that it gives something out of,
+/// so what a crash burnt of the others would count as free here until they end; and of what it handed over the answer may be lost.
+async fn review(neighbour: &Neighbour, store: &Store) -> Result<(), UpkeepError> {
+    let mut after = None;
+    loop {
+        let blocks = neighbour.stock().neighbours(after, MOST_ANNOUNCED);
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        after = blocks.last().copied();
+        let asking = neighbour.asking.lock().await;
+        let request = ReviewRequest { blocks };
+        let mut answer: ReviewAnswer = neighbour.client().post("peer/v1/review", &request, PATIENCE).await?;
+        answer.callers.retain(|block| request.blocks.contains(block));
+        take_on(neighbour, store, &answer.callers).await?;
+        drop(asking);
+        let marks: Vec<_> = {
+            let stock = neighbour.stock();
+            let asked = answer.gone.into_iter().filter(|block| request.blocks.contains(block));
+            let theirs =
+                asked.filter_map(|block| Some((block, stock.get(block).filter(|state| !state.is_mine)?.length)));
+            theirs.map(|(block, used)| Mark { block, used }).collect()
+        };
+        if !marks.is_empty() {
+            store.advance(marks.clone()).await?;
+            let mut stock = neighbour.stock();
+            marks.into_iter().for_each(|mark| stock.advance(mark));
+        }
+    }
+}
+
+/// Gives out from now on what the neighbour handed over.
+async fn take_on(neighbour: &Neighbour, store: &Store, blocks: &[BlockName]) -> Result<(), UpkeepError> {
+    if blocks.is_empty() {
         return Ok(());
     }
-    let taken = store.take_on(&handed).await?;
-    drop(asking);
+    let _moving = neighbour.moving.lock().await;
+    let taken = store.take_on(blocks).await?;
+    point("handover-taken-on");
     let mut stock = neighbour.stock();
     for block in &taken {
         stock.set_owner(*block, true);
@@ -132,5 +190,7 @@ async fn expire(neighbour: &Arc<Neighbour>, store: &Store) {
 }
 
 const PERIOD: Duration = Duration::from_secs(1);
+/// How often blocks of the neighbour are reviewed that may be used up.
+const REVIEW: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(5);
 const MOST_HANDED_OVER: usize = 64;

@@ -109,6 +109,21 @@ pub(super) struct HandoverAnswer {
     pub(super) blocks: Vec<BlockName>,
 }
 
+/// `POST /peer/v1/review`: blocks that count at the caller as the callee's, and not used up.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ReviewRequest {
+    pub(super) blocks: Vec<BlockName>,
+}
+
+/// Those of them of which the callee will give nothing out.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ReviewAnswer {
+    /// They are used up.
+    pub(super) gone: Vec<BlockName>,
+    /// They are the caller's: it was told so, and has not heard it.
+    pub(super) callers: Vec<BlockName>,
+}
+
 /// Blocks in one announcement.
 pub(super) const MOST_ANNOUNCED: usize = 1_024;
 

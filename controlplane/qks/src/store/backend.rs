@@ -17,7 +17,7 @@ use sqlx::{Pool, Postgres, Sqlite};
 
 use super::claims::{Process, Standing};
 use super::judge::{ReserveRefusal, TakeRefusal, Use};
-use super::rows::{Answer, KeyRows, NewBlock, StoredBlock, Take};
+use super::rows::{Answer, KeyRows, NewBlock, Standstill, StoredBlock, Take};
 use super::{Database, StoreError};
 use crate::ids::QksId;
 use crate::key_id::AssignmentId;
@@ -157,6 +157,7 @@ dispatch! {
     pub(super) async fn take_on(&self, process: Process, blocks: &[BlockName]) -> Vec<BlockName>;
     pub(super) async fn own_bytes(&self, neighbour: &QksId, now: UnixNanos) -> u64;
     pub(super) async fn blocks(&self, neighbour: Option<&QksId>) -> Vec<StoredBlock>;
+    pub(super) async fn review(&self, blocks: &[BlockName]) -> Vec<(BlockName, Standstill)>;
     pub(super) async fn block_bytes(&self, name: BlockName) -> Option<Vec<u8>>;
     pub(super) async fn entry(&self, kind: &str, name: &str) -> Option<String>;
     pub(super) async fn entries(&self, kind: &str) -> Vec<(String, String)>;

@@ -36,6 +36,15 @@ pub struct StoredBlock {
     pub link: LinkId,
 }
 
+/// Why an end will give nothing out of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standstill {
+    /// It is used up, or was thrown away.
+    Gone,
+    /// The other end is to give it out.
+    OtherEnds,
+}
+
 /// Keys that wait for those who may fetch them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {

@@ -36,6 +36,7 @@ on_either_database! {
     pieces_are_reserved_in_their_order_and_only_of_the_neighbours_blocks
     what_was_committed_is_there_after_a_restart
     what_is_over_is_swept_away_and_cannot_be_taken
+    what_is_used_up_or_thrown_away_is_gone_and_what_is_yet_to_come_is_not
     an_answer_that_may_be_asked_for_again_is_kept_with_the_keys_it_took
 }
 
@@ -131,6 +132,18 @@ async fn what_is_over_is_swept_away_and_cannot_be_taken(database: &Database) {
         "what is gone stays gone"
     );
     assert_eq!(store.take(take("bob", &[(1, 0)])).await.unwrap(), Err(TakeRefusal::NotFound));
+}
+
+async fn what_is_used_up_or_thrown_away_is_gone_and_what_is_yet_to_come_is_not(database: &Database) {
+    let store = Store::open(database).await.unwrap();
+    store.add_blocks((0..4).map(|number| block(number, number != 3)).collect()).await.unwrap();
+    let marks = vec![Mark { block: name(0), used: 100 }, Mark { block: name(1), used: 99 }];
+    assert_eq!(store.advance_own(store.process(), marks).await.unwrap(), []);
+    store.remove_blocks(vec![name(2)]).await.unwrap();
+    let mut reviewed = store.review(&[0, 1, 2, 3, 4].map(name)).await.unwrap();
+    reviewed.sort_unstable();
+    let expected = [(0, Standstill::Gone), (2, Standstill::Gone), (3, Standstill::OtherEnds)];
+    assert_eq!(reviewed, expected.map(|(number, why)| (name(number), why)));
 }
 
 async fn an_answer_that_may_be_asked_for_again_is_kept_with_the_keys_it_took(database: &Database) {

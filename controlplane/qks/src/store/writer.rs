@@ -9,6 +9,7 @@ use super::claims::Process;
 use super::judge::Use;
 use super::judge::{ReserveRefusal, TakeRefusal};
 use super::rows::{Answer, Assignment, KeyRows, Material, NewBlock, Take};
+use crate::faults::point;
 use crate::key_id::AssignmentId;
 use crate::stock::{BlockName, Mark};
 
@@ -88,7 +89,10 @@ pub(super) async fn run(backend: Backend, mut commands: mpsc::Receiver<Command>)
                 }
             }
         }
-        waiting.tell(commit(&mut writer, &batch).await);
+        point("batch-collected");
+        let outcome = commit(&mut writer, &batch).await;
+        point("batch-committed");
+        waiting.tell(outcome);
     }
 }
 

@@ -2,16 +2,16 @@
 
 use sqlx::{Pool, Postgres, Sqlite};
 
-use super::columns::{BlockColumns, RECALL, answer_of, stored_block, unreadable};
+use super::columns::{BlockColumns, RECALL, answer_of, block_name, json_text, stored_block, unreadable};
 use crate::ids::QksId;
 use crate::stock::BlockName;
 use crate::store::StoreError;
-use crate::store::rows::{Answer, StoredBlock};
+use crate::store::rows::{Answer, Standstill, StoredBlock};
 use crate::store::schema::VERSION_TABLE;
 
-/// `$alone` keeps other processes from the tables until the transaction ends.
+/// `$alone` keeps other processes from the tables until the transaction ends; `$rows` is as for changes.
 macro_rules! tables {
-    ($module:ident, $database:ty, begin = $begin:literal, alone = $alone:literal, bytes = $bytes:literal) => {
+    ($module:ident, $database:ty, begin = $begin:literal, alone = $alone:literal, bytes = $bytes:literal, rows = $rows:literal) => {
         pub(in crate::store) mod $module {
             use sqlx::AssertSqlSafe;
 
@@ -56,6 +56,21 @@ macro_rules! tables {
                 let query = sqlx::query_as(sql).bind(neighbour.map_or("", QksId::as_str).to_owned());
                 let rows: Vec<BlockColumns> = query.fetch_all(db).await?;
                 rows.into_iter().map(stored_block).collect()
+            }
+
+            /// A block that is not there, but is not to come any more either, was thrown away.
+            pub(in crate::store) async fn review(db: &Db, blocks: &[BlockName]) -> Result<Vec<(BlockName, Standstill)>, StoreError> {
+                let names: Vec<_> = blocks.iter().map(|name| (name.stream, name.number)).collect();
+                let sql = concat!("SELECT j.value->>0, CAST(j.value->>1 AS BIGINT), COALESCE(b.is_mine, 1) FROM ", $rows, " AS j
+                    LEFT JOIN block b ON b.stream = j.value->>0 AND b.number = CAST(j.value->>1 AS BIGINT)
+                    LEFT JOIN stream s ON s.stream = j.value->>0
+                    WHERE b.is_mine = 0 OR b.used >= b.length OR b.stream IS NULL AND s.next > CAST(j.value->>1 AS BIGINT)");
+                let rows: Vec<(String, i64, i64)> = sqlx::query_as(sql).bind(json_text(&names)).fetch_all(db).await?;
+                let row = |(stream, number, is_mine): (String, i64, i64)| {
+                    let why = if is_mine == 0 { Standstill::OtherEnds } else { Standstill::Gone };
+                    Ok((block_name(&stream, number)?, why))
+                };
+                rows.into_iter().map(row).collect()
             }
 
             pub(in crate::store) async fn block_bytes(db: &Db, name: BlockName) -> Result<Option<Vec<u8>>, StoreError> {
@@ -122,9 +137,10 @@ macro_rules! tables {
 }
 
 tables! {
-    sqlite, Sqlite, begin = "BEGIN IMMEDIATE", alone = "SELECT 1", bytes = "BLOB"
+    sqlite, Sqlite, begin = "BEGIN IMMEDIATE", alone = "SELECT 1", bytes = "BLOB", rows = "json_each($1)"
 }
 
 tables! {
-    postgres, Postgres, begin = "BEGIN", alone = "SELECT pg_advisory_xact_lock(7021770112)", bytes = "BYTEA"
+    postgres, Postgres, begin = "BEGIN", alone = "SELECT pg_advisory_xact_lock(7021770112)", bytes = "BYTEA",
+    rows = "jsonb_array_elements($1::text::jsonb)"
 }
