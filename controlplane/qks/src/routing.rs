@@ -36,6 +36,7 @@ pub use message::{BUCKETS, Digest, Flooded, Heading, LARGEST_MESSAGE, Message};
 pub use own::MOST_ATTACHED;
 pub use routes::{Map, Route, Routes};
 pub use signature::TlsSignatures;
+pub(crate) use signature::is_server;
 
 use crate::ids::{QksId, SaeId};
 use database::{Database, Limits};

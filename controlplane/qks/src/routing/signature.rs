@@ -99,7 +99,7 @@ impl Current {
 }
 
 /// Whether a certificate of this subject is the server's.
-fn is_server(subject: &Subject, origin: &QksId) -> bool {
+pub(crate) fn is_server(subject: &Subject, origin: &QksId) -> bool {
     let mut names = subject.common_names();
     let named = names.next() == Some(origin.as_str()) && names.next().is_none();
     let mut roles = subject.uris().filter(|uri| uri.starts_with("photongate:")).peekable();
