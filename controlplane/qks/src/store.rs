@@ -31,7 +31,7 @@ use self::writer::Command;
 use crate::ids::QksId;
 use crate::key_id::AssignmentId;
 use crate::measures::Latency;
-use crate::secrets::{Sealing, SecretsError, WrappedKeys};
+use crate::secrets::{RewrapKeys, Sealing, SecretsError, WrappedKeys};
 use crate::stock::{BlockName, Mark};
 
 /// The database of a key server. Clones are the same one.
@@ -288,6 +288,12 @@ impl WrappedKeys for Store {
 
     fn add<'k>(&'k self, number: u32, wrapped: &'k [u8]) -> Sealing<'k, bool> {
         Box::pin(async move { self.reader.add_wrapped_key(number, wrapped).await.map_err(unavailable) })
+    }
+}
+
+impl RewrapKeys for Store {
+    fn replace<'k>(&'k self, number: u32, old: &'k [u8], new: &'k [u8]) -> Sealing<'k, bool> {
+        Box::pin(async move { self.reader.replace_wrapped_key(number, old, new).await.map_err(unavailable) })
     }
 }
 

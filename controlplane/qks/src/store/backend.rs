@@ -168,6 +168,7 @@ dispatch! {
     pub(super) async fn wrapped_key(&self, number: u32) -> Option<Vec<u8>>;
     pub(super) async fn latest_wrapped_key(&self) -> Option<u32>;
     pub(super) async fn add_wrapped_key(&self, number: u32, wrapped: &[u8]) -> bool;
+    pub(super) async fn replace_wrapped_key(&self, number: u32, old: &[u8], new: &[u8]) -> bool;
 }
 
 const CONNECTIONS: u32 = 4;

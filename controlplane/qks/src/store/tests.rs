@@ -36,6 +36,7 @@ on_either_database! {
     pieces_are_reserved_in_their_order_and_only_of_the_neighbours_blocks
     what_was_committed_is_there_after_a_restart
     what_is_over_is_swept_away_and_cannot_be_taken
+    a_wrapped_key_is_added_once_and_exchanged_only_for_the_one_that_was_seen
     what_is_used_up_or_thrown_away_is_gone_and_what_is_yet_to_come_is_not
     an_answer_that_may_be_asked_for_again_is_kept_with_the_keys_it_took
 }
@@ -144,6 +145,15 @@ async fn what_is_used_up_or_thrown_away_is_gone_and_what_is_yet_to_come_is_not(d
     reviewed.sort_unstable();
     let expected = [(0, Standstill::Gone), (2, Standstill::Gone), (3, Standstill::OtherEnds)];
     assert_eq!(reviewed, expected.map(|(number, why)| (name(number), why)));
+}
+
+async fn a_wrapped_key_is_added_once_and_exchanged_only_for_the_one_that_was_seen(database: &Database) {
+    let store = Store::open(database).await.unwrap();
+    assert_eq!(store.latest().await.unwrap(), None);
+    assert!(store.add(1, b"one").await.unwrap() && !store.add(1, b"other").await.unwrap());
+    assert!(!store.replace(1, b"other", b"new").await.unwrap() && !store.replace(2, b"one", b"new").await.unwrap());
+    assert!(store.replace(1, b"one", b"new").await.unwrap());
+    assert_eq!((store.load(1).await.unwrap(), store.latest().await.unwrap()), (Some(b"new".to_vec()), Some(1)));
 }
 
 async fn an_answer_that_may_be_asked_for_again_is_kept_with_the_keys_it_took(database: &Database) {

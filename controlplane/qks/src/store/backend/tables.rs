@@ -132,6 +132,17 @@ macro_rules! tables {
                 let query = sqlx::query(sql).bind(i64::from(number)).bind(wrapped.to_vec());
                 Ok(query.execute(db).await?.rows_affected() == 1)
             }
+
+            pub(in crate::store) async fn replace_wrapped_key(
+                db: &Db,
+                number: u32,
+                old: &[u8],
+                new: &[u8],
+            ) -> Result<bool, StoreError> {
+                let sql = "UPDATE wrapped_key SET wrapped = $3 WHERE number = $1 AND wrapped = $2";
+                let query = sqlx::query(sql).bind(i64::from(number)).bind(old.to_vec()).bind(new.to_vec());
+                Ok(query.execute(db).await?.rows_affected() == 1)
+            }
         }
     };
 }
