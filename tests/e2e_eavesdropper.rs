@@ -13,7 +13,7 @@ use photongate_agent::api::PeerName;
 use photongate_agent::client::{Client, ClientOptions, Server};
 use serde_json::Value;
 use support::lab::{KeyServer, LINK_SECRET, ask};
-use support::{ASES, HOST_B, Network, PROGRAM, Setup, filter_name, host, key_server_places};
+use support::{ASES, HOST_B, Network, PROGRAM, RaisesOnDrop, Setup, filter_name, host, key_server_places};
 
 #[test]
 fn an_eavesdropper_is_noticed_and_gets_no_key_and_the_filters_lose_no_packet() {
@@ -29,7 +29,7 @@ fn an_eavesdropper_is_noticed_and_gets_no_key_and_the_filters_lose_no_packet() {
             }
             anyhow::Ok(())
         });
-        let ends = Ends(&done);
+        let ends = RaisesOnDrop(&done);
         listen_in(&network);
         drop(ends);
         pinging.join().unwrap().expect("all pings are answered");
@@ -162,15 +162,6 @@ fn prefetch(network: &Network, letter: char, peer: &str) {
 
 fn eventually(network: &Network, what: &str, happened: impl Fn() -> bool) {
     network.patience.until(what, Duration::from_secs(60), || Ok(happened().then_some(()))).unwrap();
-}
-
-/// Ends what goes on beside, also when the test fails.
-struct Ends<'d>(&'d AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 const CHANNEL: &str = "/api/v1/links/fibre/sources/0/channels/0";

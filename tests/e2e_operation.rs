@@ -17,7 +17,7 @@ use photongate_agent::api::{Changes, Peer, PeerName, Status};
 use photongate_agent::as_list::Format;
 use photongate_agent::client::{Client, ClientError, ClientOptions, Server};
 use support::lab::Side;
-use support::{HOST_A, HOST_B, Network, Setup};
+use support::{HOST_A, HOST_B, Network, RaisesOnDrop, Setup};
 use tokio::runtime::Runtime;
 
 /// The keys change every 1.6 s. They may be fetched 0.9 s ahead, so that a source may be down for a while.
@@ -49,6 +49,7 @@ fn no_valid_packet_is_lost_while_keys_rotate_lists_change_and_the_source_of_keys
             scope.spawn(|| flow.send_until(&stop));
             scope.spawn(|| flow.receive_until(&stop));
         }
+        let _stops = RaisesOnDrop(&stop);
         let begun = Instant::now();
         while (epochs.len() < ROTATIONS || reloads < RELOADS) && begun.elapsed() < LONGEST_RUN {
             for manager in &managers {
@@ -70,7 +71,6 @@ fn no_valid_packet_is_lost_while_keys_rotate_lists_change_and_the_source_of_keys
                 failures += 1;
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert!(epochs.len() >= ROTATIONS, "keys rotated {} times, with {reloads} reloads", epochs.len());
     assert!(reloads >= RELOADS && failures >= 5, "{reloads} reloads, {failures} failures");

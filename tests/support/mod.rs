@@ -16,6 +16,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{env, process};
@@ -241,6 +242,15 @@ pub(crate) fn namespaces() -> Option<MutexGuard<'static, ()>> {
         panic!("{why}: run scripts/test.sh, or set PHOTONGATE_WITHOUT_NAMESPACES=1 to leave out what needs them");
     }
     Some(guard)
+}
+
+/// Raises a flag that ends what goes on beside, also when the test fails: a scope would otherwise wait for it for ever.
+pub(crate) struct RaisesOnDrop<'f>(pub(crate) &'f AtomicBool);
+
+impl Drop for RaisesOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Waits until somebody presses Ctrl-C.
