@@ -60,15 +60,17 @@ fn look_at_the_page(namespace: &Namespace, patience: &Patience) {
         let stock = servers.read("neighbours")[0]["stock"].clone();
         ["ready", "neighbours"].iter().all(|part| {
             let shown = page.attribute(&format!("[data-neighbour='qks-b'] [data-stock='{part}']"), "data-value");
-            shown.is_some_and(|shown| shown == stock[format!("{part}_bytes")].to_string() && shown != "0")
+            let stock = stock[format!("{part}_bytes")].to_string();
+            shown.is_some_and(|shown| shown == stock && shown != "0")
         })
     });
     page.eventually("the page to show the error ratio", || {
         let quality = servers.read("links")[1]["sources"][0]["quality"].clone();
         let shown = page.attribute("[data-link='sim'][data-unit='qber']", "data-value");
         let leaked = page.attribute("[data-link='sim'][data-unit='leaked']", "data-value");
+        let leaked_bits = quality["leaked_bits"].to_string();
         shown.is_some_and(|shown| shown.parse::<f64>().ok() == quality["qber"].as_f64())
-            && leaked.is_some_and(|leaked| leaked == quality["leaked_bits"].to_string())
+            && leaked.is_some_and(|leaked| leaked == leaked_bits)
     });
     page.eventually("the page to show a key rate", || {
         let rate = page.attribute("[data-link='sim'][data-unit='rate']", "data-value");
