@@ -29,6 +29,8 @@ fn the_example_configurations_are_right_and_fit_each_other() {
             );
             let served: Vec<_> = other.saes.iter().map(|sae| sae.id.clone()).collect();
             assert_eq!(served, neighbour.saes, "{} knows the applications of {}", config.id, other.id);
+            let ases: Vec<_> = other.drkey.isd_as.iter().copied().collect();
+            assert_eq!(ases, neighbour.isd_as, "{} knows the ASes of {}", config.id, other.id);
         }
         for link in &config.links {
             let other = configs.iter().find(|other| other.id == link.neighbour).unwrap();
@@ -39,13 +41,14 @@ fn the_example_configurations_are_right_and_fit_each_other() {
 }
 
 #[test]
-fn every_server_application_and_operator_of_the_example_gets_a_certificate() {
+fn every_server_application_filter_and_operator_of_the_example_gets_a_certificate() {
     let site = Site::load(&example("site.toml")).unwrap_or_else(|error| panic!("{error}")).config;
     let named = |name: &str| site.certificates.iter().any(|certificate| certificate.name == name);
     for server in ["a", "b", "c"] {
         let config = QksConfig::load(&example(&format!("qks-{server}.toml"))).unwrap().config;
         assert!(named(config.id.as_str()));
         assert!(config.saes.iter().all(|sae| named(sae.id.as_str())));
+        assert!(!config.drkey.filters.is_empty() && config.drkey.filters.keys().all(|filter| named(filter)));
     }
     assert!(named("ops"));
 }
