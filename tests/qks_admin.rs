@@ -228,7 +228,11 @@ async fn who_may_only_look_changes_nothing_and_who_is_nobody_sees_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_eavesdropper_on_a_simulated_link_is_an_alarm_until_she_is_gone() {
     let mut a = Administered::with_simulated_link().await;
-    let has_keys = |source: &Value| source["quality"]["secret_bits"].as_u64().is_some_and(|bits| bits > 0);
+    let has_keys = |source: &Value| {
+        let quality = &source["quality"];
+        let grows = |rate: &str| quality[rate].as_f64().is_some_and(|rate| rate > 0.0);
+        grows("sifted_bits_per_second") && grows("secret_bits_per_second") && quality["leaked_bits"] != 0
+    };
     let source = a.until("keys to come", |a| async move { a.simulated().await.filter(has_keys) }).await;
     assert_eq!((&source["kind"], &source["phase"]), (&json!("bb84"), &json!("producing")));
     let channel = a.read(CHANNEL).await.json;

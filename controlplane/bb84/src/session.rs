@@ -236,14 +236,18 @@ struct Session<'m, S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
     /// Waits until a block can be delivered.
     async fn room(&mut self) -> Result<mpsc::OwnedPermit<KeyBlock>, SessionError> {
-        if let Ok(permit) = self.blocks.clone().try_reserve_owned() {
-            self.memory.show_work();
-            return Ok(permit);
-        }
-        self.memory.status.pause(Phase::Full);
-        let permit = self.wires.idle(self.blocks.clone().reserve_owned()).await?;
+        let mut room = Box::pin(self.blocks.clone().reserve_owned());
+        // The block before may be on its way only: that is no standstill, which rates would begin anew after.
+        let permit = match timeout(ON_ITS_WAY, &mut room).await {
+            Ok(permit) => permit,
+            Err(_) => {
+                self.memory.status.pause(Phase::Full);
+                let permit = self.wires.idle(room).await?;
+                self.memory.status.pause(Phase::Full);
+                permit
+            }
+        };
         let permit = permit.map_err(|_| SessionError::NotWanted)?;
-        self.memory.status.pause(Phase::Full);
         self.memory.show_work();
         Ok(permit)
     }
@@ -282,6 +286,8 @@ fn new_stream(random: &mut Random) -> [u8; 16] {
 }
 
 /// The first bytes of a session.
+/// For a block that was delivered to be taken.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
 const HELLO: &[u8] = b"photongate bb84 1";
 
 #[cfg(test)]
