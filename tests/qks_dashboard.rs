@@ -55,26 +55,26 @@ fn look_at_the_page(namespace: &Namespace, patience: &Patience) {
                 .text("#map [data-label='qks-b']")
                 .is_some_and(|text| text.contains("ready") && text.contains("QBER"))
     });
-    // Numbers of the page are those of the interface.
+    page.eventually("the page to show a key rate", || {
+        let rate = page.attribute("[data-link='sim'][data-unit='rate']", "data-value");
+        rate.is_some_and(|rate| rate.parse::<f64>().is_ok_and(|rate| rate > 0.0))
+    });
+    // Numbers of the page are those of the interface; they stand still once no light comes any more.
+    servers.set_channel("pulses_per_second", &json!(1));
     page.eventually("the page to show the stock", || {
         let stock = servers.read("neighbours")[0]["stock"].clone();
         ["ready", "neighbours"].iter().all(|part| {
             let shown = page.attribute(&format!("[data-neighbour='qks-b'] [data-stock='{part}']"), "data-value");
-            let stock = stock[format!("{part}_bytes")].to_string();
-            shown.is_some_and(|shown| shown == stock && shown != "0")
+            let bytes = stock[format!("{part}_bytes")].as_u64().filter(|bytes| *bytes > 0);
+            bytes.is_some() && shown.and_then(|shown| shown.parse().ok()) == bytes
         })
     });
     page.eventually("the page to show the error ratio", || {
         let quality = servers.read("links")[1]["sources"][0]["quality"].clone();
         let shown = page.attribute("[data-link='sim'][data-unit='qber']", "data-value");
         let leaked = page.attribute("[data-link='sim'][data-unit='leaked']", "data-value");
-        let leaked_bits = quality["leaked_bits"].to_string();
         shown.is_some_and(|shown| shown.parse::<f64>().ok() == quality["qber"].as_f64())
-            && leaked.is_some_and(|leaked| leaked == leaked_bits)
-    });
-    page.eventually("the page to show a key rate", || {
-        let rate = page.attribute("[data-link='sim'][data-unit='rate']", "data-value");
-        rate.is_some_and(|rate| rate.parse::<f64>().is_ok_and(|rate| rate > 0.0))
+            && leaked.is_some_and(|leaked| leaked.parse().ok() == quality["leaked_bits"].as_u64())
     });
     servers.take_keys(7);
     page.eventually("the page to show the keys that were delivered", || {
@@ -82,7 +82,8 @@ fn look_at_the_page(namespace: &Namespace, patience: &Patience) {
     });
     assert!(page.text("#alarms-panel").is_none(), "no alarm can be seen");
 
-    servers.listen_in(1.0);
+    servers.set_channel("eavesdropper", &json!(1.0));
+    servers.set_channel("pulses_per_second", &json!(50_000_000));
     page.shows("#alarms [data-alarm='qber']", "Somebody may be listening");
     page.shows("#alarms [data-alarm='qber'] [data-alarm-part='message']", "of the bits are wrong");
     page.shows("#alarms [data-alarm='qber'] [data-alarm-part='advice']", "Look at the fibre");
@@ -90,7 +91,7 @@ fn look_at_the_page(namespace: &Namespace, patience: &Patience) {
     page.eventually("the map to show the alarm", || {
         page.attribute("#map [data-edge='qks-a qks-b']", "class").as_deref() == Some("edge alarm")
     });
-    servers.listen_in(0.0);
+    servers.set_channel("eavesdropper", &json!(0.0));
     page.eventually("the alarm to end", || page.text("#alarms [data-alarm='qber']").is_none());
     page.shows("[data-link='sim'][data-unit='phase']", "keys come");
     page.plots_something();
@@ -140,12 +141,12 @@ impl Servers {
         self.ask(Method::GET, path, &Value::Null)
     }
 
-    /// Has somebody measure this part of the pulses.
-    fn listen_in(&self, part: f64) {
+    /// Changes one thing about the channel of the simulated link.
+    fn set_channel(&self, setting: &str, value: &Value) {
         let path = "links/sim/sources/0/channels/0";
         let mut channel = self.read(path);
-        channel["eavesdropper"] = json!(part);
-        assert_eq!(self.ask(Method::PUT, path, &channel)["eavesdropper"], json!(part));
+        channel[setting] = value.clone();
+        assert_eq!(&self.ask(Method::PUT, path, &channel)[setting], value);
     }
 
     fn take_keys(&self, number: u64) {
