@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{self, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::{fs, thread};
 
 use anyhow::{Context, Result, bail};
@@ -91,6 +92,8 @@ impl Drop for Namespace {
 
 /// Why namespaces cannot be made here, if so, in words that follow "because".
 pub(crate) fn missing() -> Option<String> {
+    // Tests may ask at the same time.
+    static PROBES: AtomicU32 = AtomicU32::new(0);
     if !Uid::effective().is_root() {
         return Some("network namespaces need root".to_owned());
     }
@@ -103,7 +106,7 @@ pub(crate) fn missing() -> Option<String> {
             return Some(format!("the program {program} is not installed"));
         }
     }
-    Namespace::create("probe")
+    Namespace::create(&format!("probe{}", PROBES.fetch_add(1, Relaxed)))
         .and_then(|probe| probe.ip("link add probe type bridge"))
         .err()
         .map(|error| format!("network namespaces cannot be made here ({})", format!("{error:#}").replace('\n', " ")))
