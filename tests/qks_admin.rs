@@ -4,7 +4,6 @@
 mod site;
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::jwk::Jwk;
@@ -12,7 +11,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use photongate_net::secret_file;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
-use site::{Answer, Site, answer, get, post};
+use site::{Answer, Site, answer, free_port, get, post};
 
 /// Two key servers, and how to administer the one called A.
 struct Administered {
@@ -344,10 +343,6 @@ async fn a_token_of_an_openid_provider_administers_as_its_roles_allow() {
         !audit.contains("eyJ") && !site.log("a").contains(&token(&["admin"], 60)[..60]),
         "no token is written down"
     );
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 const CHANNEL: &str = "/api/v1/links/sim/sources/0/channels/0";

@@ -350,6 +350,12 @@ impl Site {
             fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
             format!("database_url = {{ file = \"{}\" }}", file.display())
         });
+        let former = self.path(server).join("former.key");
+        let previous = if former.exists() {
+            format!("previous_master_keys = [{{ file = \"{}\" }}]", former.display())
+        } else {
+            String::new()
+        };
         let mut text = format!(
             r#"id = "qks-{server}"
 [state]
@@ -366,6 +372,7 @@ listen = ["{listen}:{peer_port}"]
 ca = "{root}/pki/ca.pem"
 [secrets]
 master_key = {{ file = "{root}/qks-{server}/master.key" }}
+{previous}
 [[saes]]
 id = "sae-{server}"
 [[saes]]
@@ -476,7 +483,7 @@ fn photongate(arguments: &[&str]) -> Command {
     command
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 

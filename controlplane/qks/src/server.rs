@@ -32,8 +32,8 @@ use crate::peer::{
 };
 use crate::routing::{Settings, TlsSignatures};
 use crate::sae::{self, SaeRoutes};
-use crate::secrets::{Keyring, OpenError, SecretRefError};
-use crate::sources::{OpenSourceError, Opener};
+use crate::secrets::{Envelope, Keyring, OpenError, SecretRefError};
+use crate::sources::{OpenSource, OpenSourceError, Opener};
 use crate::store::{Database, Store, StoreError};
 
 /// A key server that listens already, and answers once it is [run](Self::run).
@@ -93,12 +93,11 @@ impl Qks {
     /// [`StartError`].
     pub async fn start(config: QksConfig) -> Result<Self, StartError> {
         let folder = StateFolder::open(&config.state)?;
-        let database = match &config.database_url {
-            Some(url) => Database::Postgres(url.resolve(None).await.map_err(StartError::DatabaseUrl)?),
-            None => Database::Sqlite(config.state.join("qks.db")),
-        };
-        let store = Store::open(&database).await?;
+        let store = open_store(&config).await?;
         let secrets = config.secrets.open(Arc::new(store.clone())).await?;
+        if config.secrets.names_previous() {
+            rewrap(&secrets.keyring, &store).await;
+        }
         let keyring: Arc<dyn Keyring> = Arc::new(secrets.keyring);
         let materials = Materials::new(store.clone(), Arc::clone(&keyring));
         let directory = Arc::new(Directory::open(store.clone(), config.sae.identity).await?);
@@ -125,28 +124,17 @@ impl Qks {
         for neighbour in neighbours.all() {
             tasks.spawn(keep_up(Arc::downgrade(&neighbour), store.clone(), chair.clone()));
         }
-        let mut links = Vec::with_capacity(config.links.len());
         let opener = Opener { config: &config, vault: secrets.vault.as_ref() };
+        let mut links = Vec::with_capacity(config.links.len());
         for configured in &config.links {
             let Some(neighbour) = neighbours.get(&configured.neighbour) else { continue };
-            let LinkConfig { name, capacity_bytes, lifetime, .. } = configured;
-            let taken = Counter::default();
-            let link = Link {
-                id: name.clone(),
-                local: config.id.clone(),
-                neighbour,
-                capacity_bytes: *capacity_bytes,
-                lifetime: *lifetime,
-                taken: taken.clone(),
-            };
-            let mut sources = Vec::with_capacity(configured.sources.len());
-            for (index, source) in configured.sources.iter().enumerate() {
-                let opened = opener.open(source).await;
-                sources.push(opened.map_err(|error| StartError::Source(name.clone(), index, error))?);
-            }
+            let sources = open_sources(&opener, configured).await?;
+            let &LinkConfig { ref name, capacity_bytes, lifetime, .. } = configured;
+            let (id, local, taken) = (name.clone(), config.id.clone(), Counter::default());
+            let link = Link { id, local, neighbour, capacity_bytes, lifetime, taken: taken.clone() };
             let sources = intake::start(&mut tasks, link, sources, &store, &materials, chair.clone());
             let (id, neighbour) = (name.clone(), configured.neighbour.clone());
-            links.push(LinkParts { id, neighbour, capacity_bytes: *capacity_bytes, taken, sources });
+            links.push(LinkParts { id, neighbour, capacity_bytes, taken, sources });
         }
         let swept = store.clone();
         tasks.spawn(chair.clone().while_held(move || sweep(swept.clone())));
@@ -306,6 +294,33 @@ fn connect(config: &QksConfig, neighbour: &NeighbourConfig) -> Result<Arc<Neighb
     let client = PeerClient::new(urls, &tls);
     let client = client.map_err(|error| StartError::Neighbour(neighbour.id.to_string(), error))?;
     Ok(Neighbour::new(neighbour.id.clone(), client))
+}
+
+async fn open_store(config: &QksConfig) -> Result<Store, StartError> {
+    let database = match &config.database_url {
+        Some(url) => Database::Postgres(url.resolve(None).await.map_err(StartError::DatabaseUrl)?),
+        None => Database::Sqlite(config.state.join("qks.db")),
+    };
+    Ok(Store::open(&database).await?)
+}
+
+/// Brings all data keys under the guard in force, so that those before it can be let go.
+async fn rewrap(keyring: &Envelope, store: &Store) {
+    match keyring.rewrap(store).await {
+        Ok(count) => {
+            tracing::info!(count, "all data keys have the guard in force: let the previous ones go from [secrets]");
+        }
+        Err(error) => tracing::warn!(%error, "some data keys have a former guard: keep the previous ones in [secrets]"),
+    }
+}
+
+async fn open_sources(opener: &Opener<'_>, link: &LinkConfig) -> Result<Vec<OpenSource>, StartError> {
+    let mut sources = Vec::with_capacity(link.sources.len());
+    for (index, source) in link.sources.iter().enumerate() {
+        let opened = opener.open(source).await;
+        sources.push(opened.map_err(|error| StartError::Source(link.name.clone(), index, error))?);
+    }
+    Ok(sources)
 }
 
 async fn listen(

@@ -131,6 +131,14 @@ impl SecretsConfig {
         Ok(Self { backend, vault: vault.map(|(settings, _)| settings) })
     }
 
+    /// Whether it names guards that were in force before.
+    pub fn names_previous(&self) -> bool {
+        match &self.backend {
+            Backend::Key { previous, .. } | Backend::Passphrase { previous, .. } => !previous.is_empty(),
+            Backend::Transit { .. } | Backend::KeyValue { .. } => false,
+        }
+    }
+
     /// Opens what guards the keys that lie in `storage`. A Vault is not waited for.
     ///
     /// # Errors
