@@ -25,6 +25,12 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// If there are not as many `tags` as `jobs`.
     fn macs(&self, jobs: &[MacJob<'_>], tags: &mut [Tag]);
 
+    /// Computes the CMAC tag of every job, in order.
+    ///
+    /// # Panics
+    /// If there are not as many `tags` as `jobs`.
+    fn cmacs(&self, jobs: &[CmacJob<'_>], tags: &mut [Tag]);
+
     /// Computes the SHA-1 of every job, in order.
     ///
     /// # Panics
@@ -35,6 +41,13 @@ pub trait Backend: fmt::Debug + Send + Sync {
     fn mac(&self, job: &MacJob<'_>) -> Tag {
         let mut tag = Tag::default();
         self.macs(std::slice::from_ref(job), std::slice::from_mut(&mut tag));
+        tag
+    }
+
+    /// The CMAC tag of one packet.
+    fn cmac(&self, job: &CmacJob<'_>) -> Tag {
+        let mut tag = Tag::default();
+        self.cmacs(std::slice::from_ref(job), std::slice::from_mut(&mut tag));
         tag
     }
 
@@ -57,6 +70,21 @@ pub struct MacJob<'k> {
     pub host_host: Input,
     /// What is authenticated, under the HOST-HOST key.
     pub message: [Block; 2],
+}
+
+/// One packet's CMAC, from the AS-AS key down: two derivations as of a [`MacJob`], then AES-CMAC over header and payload.
+#[derive(Clone, Copy, Debug)]
+pub struct CmacJob<'k> {
+    /// The AS-AS key.
+    pub schedule: &'k Schedule,
+    /// What the HOST-AS key is derived from, under the AS-AS key.
+    pub host_as: Input,
+    /// What the HOST-HOST key is derived from, under the HOST-AS key.
+    pub host_host: Input,
+    /// What is authenticated first, under the HOST-HOST key.
+    pub head: [Block; 2],
+    /// What is authenticated behind it. May be empty.
+    pub data: &'k [u8],
 }
 
 /// One packet's payload, to be hashed.

@@ -1,7 +1,7 @@
 //! Every backend of this machine gives the results of the standards, and the same for a burst as one by one.
 
 use hex_literal::hex;
-use photongate_crypto::{Block, Digest, HashJob, Input, Key, MacJob, Schedule, Tag, backend, cbc_mac};
+use photongate_crypto::{Block, CmacJob, Digest, HashJob, Input, Key, MacJob, Schedule, Tag, backend, cbc_mac, cmac};
 use proptest::prelude::*;
 
 #[test]
@@ -58,6 +58,27 @@ proptest! {
     }
 
     #[test]
+    fn a_burst_of_cmacs_is_what_two_cbc_macs_and_a_cmac_give_one_by_one(
+        packets in bursts_of((packet(), prop::collection::vec(any::<u8>(), 0..200)))
+    ) {
+        let schedules: Vec<_> = packets.iter().map(|(packet, _)| Schedule::new(&Key::from_bytes(packet.key))).collect();
+        let jobs: Vec<_> = packets.iter().zip(&schedules).map(|((packet, data), schedule)| {
+            let Packet { host_as, host_host, message: head, .. } = *packet;
+            CmacJob { schedule, host_as, host_host, head, data }
+        }).collect();
+        let expected: Vec<_> = jobs.iter().map(|job| {
+            cmac(&host_host_key(job.schedule, &job.host_as, &job.host_host), &job.head, job.data)
+        }).collect();
+        for backend in backend::available() {
+            let mut tags = vec![Tag::default(); jobs.len()];
+            backend.cmacs(&jobs, &mut tags);
+            prop_assert_eq!(tags.iter().map(|tag| *tag.as_bytes()).collect::<Vec<_>>(), expected.clone());
+            let alone: Vec<_> = jobs.iter().map(|job| *backend.cmac(job).as_bytes()).collect();
+            prop_assert_eq!(&alone, &expected);
+        }
+    }
+
+    #[test]
     fn a_burst_of_digests_is_the_same_in_every_backend_and_one_by_one(
         payloads in bursts_of(prop::collection::vec(any::<u8>(), 0..200))
     ) {
@@ -102,9 +123,12 @@ fn bursts_of<T: std::fmt::Debug>(packet: impl Strategy<Value = T>) -> impl Strat
 
 /// The definition of a [`MacJob`]'s tag.
 fn chained(job: &MacJob<'_>) -> [u8; 16] {
-    let host_as = cbc_mac(job.schedule, job.host_as.blocks());
-    let host_host = cbc_mac(&Schedule::new(&Key::from_bytes(host_as)), job.host_host.blocks());
-    cbc_mac(&Schedule::new(&Key::from_bytes(host_host)), &job.message)
+    cbc_mac(&host_host_key(job.schedule, &job.host_as, &job.host_host), &job.message)
+}
+
+fn host_host_key(as_as: &Schedule, host_as: &Input, host_host: &Input) -> Schedule {
+    let host_as = Schedule::new(&Key::from_bytes(cbc_mac(as_as, host_as.blocks())));
+    Schedule::new(&Key::from_bytes(cbc_mac(&host_as, host_host.blocks())))
 }
 
 fn assert_digest(data: &[u8], digest: Digest) {

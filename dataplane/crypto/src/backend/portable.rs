@@ -3,8 +3,9 @@
 
 use sha1::{Digest as _, Sha1};
 
-use super::{Backend, Digest, HashJob, MacJob};
-use crate::cbc_mac::cbc_mac;
+use super::{Backend, CmacJob, Digest, HashJob, MacJob};
+use crate::cbc_mac::{Input, cbc_mac};
+use crate::cmac::cmac;
 use crate::key::Schedule;
 use crate::tag::Tag;
 
@@ -20,10 +21,16 @@ impl Backend for Portable {
     fn macs(&self, jobs: &[MacJob<'_>], tags: &mut [Tag]) {
         assert_eq!(jobs.len(), tags.len(), "one tag for each job");
         for (job, tag) in jobs.iter().zip(tags) {
-            // Both intermediate keys, and what they expand to, are wiped when they go out of scope.
-            let host_as = Schedule::new(&job.schedule.derive(&job.host_as));
-            let host_host = Schedule::new(&host_as.derive(&job.host_host));
+            let host_host = host_host_key(job.schedule, &job.host_as, &job.host_host);
             *tag = Tag::from_bytes(cbc_mac(&host_host, &job.message));
+        }
+    }
+
+    fn cmacs(&self, jobs: &[CmacJob<'_>], tags: &mut [Tag]) {
+        assert_eq!(jobs.len(), tags.len(), "one tag for each job");
+        for (job, tag) in jobs.iter().zip(tags) {
+            let host_host = host_host_key(job.schedule, &job.host_as, &job.host_host);
+            *tag = Tag::from_bytes(cmac(&host_host, &job.head, job.data));
         }
     }
 
@@ -33,4 +40,10 @@ impl Backend for Portable {
             *digest = Sha1::digest(job.data).into();
         }
     }
+}
+
+/// The key of two hosts. Both keys, and what they expand to, are wiped when they go out of scope.
+fn host_host_key(as_as: &Schedule, host_as: &Input, host_host: &Input) -> Schedule {
+    let host_as = Schedule::new(&as_as.derive(host_as));
+    Schedule::new(&host_as.derive(host_host))
 }
