@@ -14,6 +14,7 @@ pub mod ipv4;
 pub mod ipv6;
 mod isd_as;
 pub mod lf;
+pub mod lf2;
 mod malformed;
 pub mod tcp;
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use ipv4::{Ipv4, Ipv4Mut};
 pub use ipv6::{Fragment, Ipv6, Ipv6Mut, UpperLayer};
 pub use isd_as::{InvalidIsdAs, IsdAs};
 pub use lf::{Lf, LfHeader};
+pub use lf2::{Lf2, Lf2Header};
 pub use malformed::Malformed;
 pub use tcp::{Tcp, TcpFlags};
 pub use time::{EpochNanos, Nanos, UnixNanos};

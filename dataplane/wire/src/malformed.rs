@@ -6,8 +6,8 @@ pub enum Malformed {
     /// The bytes end inside the header.
     #[error("the bytes end inside the header")]
     Truncated,
-    /// The version field names another version of IP.
-    #[error("the version field names another version of IP")]
+    /// The version field names another version, of IP or of `lf2`.
+    #[error("the version field names another version")]
     Version,
     /// The header says that it is shorter than its fixed part.
     #[error("the header says that it is shorter than its fixed part")]

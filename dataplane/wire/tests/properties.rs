@@ -1,9 +1,9 @@
 //! What holds for any bytes: no parser panics, what a view shows stays within its bytes, and writing undoes reading.
 
 use photongate_wire::{
-    EpochNanos, Ethernet, EthernetMut, IcmpType, Icmpv6Type, IpProtocol, Ipv4, Ipv4Mut, Ipv6, Ipv6Mut, IsdAs, Lf,
-    LfHeader, MacAddress, Malformed, Tcp, TooBig, Udp, UdpHeader, WireguardMessage, checksum, ethernet, ipv4, ipv6, lf,
-    tcp, too_big,
+    EpochNanos, Ethernet, EthernetMut, IcmpType, Icmpv6Type, IpProtocol, Ipv4, Ipv4Mut, Ipv6, Ipv6Mut, IsdAs, Lf, Lf2,
+    Lf2Header, LfHeader, MacAddress, Malformed, Tcp, TooBig, Udp, UdpHeader, WireguardMessage, checksum, ethernet,
+    ipv4, ipv6, lf, lf2, tcp, too_big,
 };
 use proptest::prelude::*;
 
@@ -161,6 +161,48 @@ proptest! {
         prop_assert_eq!(lf::mac_input(&bytes, length) != lf::mac_input(&other, length), covered);
         prop_assert_eq!(Lf::new(&bytes).as_bytes(), &bytes);
         prop_assert_ne!(lf::mac_input(&bytes, length), lf::mac_input(&bytes, length ^ 1));
+    }
+
+    #[test]
+    fn an_lf2_header_reads_back_as_it_was_written(
+        src_as: u64, drkey_protocol: u16, next_protocol: u8, timestamp: u64, tag: [u8; 16],
+    ) {
+        let header = Lf2Header {
+            next_protocol: IpProtocol(next_protocol),
+            drkey_protocol,
+            src_as: IsdAs::from_bits(src_as),
+            timestamp: EpochNanos(timestamp),
+            tag,
+        };
+        let mut bytes = [0xff; lf2::HEADER_LEN];
+        header.emit(&mut bytes);
+        prop_assert_eq!(Lf2Header::parse(&bytes), Ok(header));
+    }
+
+    #[test]
+    fn any_bytes_read_as_lf2_if_their_first_byte_says_so_and_are_written_as_they_were_read(
+        mut bytes: Vec<u8>, right: bool,
+    ) {
+        if let (Some(first), true) = (bytes.first_mut(), right) {
+            *first = lf2::VERSION;
+        }
+        let Ok((header, payload)) = Lf2::split(&bytes) else {
+            prop_assert!(bytes.len() < lf2::HEADER_LEN || bytes[0] != lf2::VERSION);
+            return Ok(());
+        };
+        let mut written = [0xff; lf2::HEADER_LEN];
+        Lf2Header::parse(header.as_bytes()).unwrap().emit(&mut written);
+        prop_assert_eq!([&written[..], payload].concat(), bytes);
+    }
+
+    #[test]
+    fn two_lf2_headers_with_one_head_differ_in_nothing_but_the_tag(
+        bytes: [u8; lf2::HEADER_LEN], at in 0..lf2::HEADER_LEN, length: u16, other_length: u16,
+    ) {
+        let mut other = bytes;
+        other[at] ^= 0x40;
+        prop_assert_eq!(lf2::tag_head(&bytes, length) != lf2::tag_head(&other, length), at < 20);
+        prop_assert_eq!(lf2::tag_head(&bytes, length) == lf2::tag_head(&bytes, other_length), length == other_length);
     }
 }
 
