@@ -54,6 +54,18 @@ impl Input {
         Self { blocks, count: if H + T <= 16 { 1 } else { 2 } }
     }
 
+    /// The first block.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn first(&self) -> &Block {
+        &self.blocks[0]
+    }
+
+    /// The second block, if there is one.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn second(&self) -> Option<&Block> {
+        (self.count == 2).then_some(&self.blocks[1])
+    }
+
     /// The blocks: one or two.
     pub fn blocks(&self) -> &[Block] {
         let [first, _] = &self.blocks;

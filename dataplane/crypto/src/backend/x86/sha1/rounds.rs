@@ -1,0 +1,107 @@
+//! The 80 rounds, for any width of vector: a vector holds one word of each of `L` messages.
+
+use super::Chunk;
+use super::lanes::States;
+
+/// A processor that computes with `L` words at once.
+///
+/// Only those can have a value of a type that implements this who found the instructions on this machine.
+pub(super) trait Words<const L: usize>: Copy {
+    /// One word of each of `L` messages.
+    type Vector: Copy;
+
+    /// The 16 words of each chunk (FIPS 180-4, section 5.2.1): all first words, all second ones, and so on.
+    fn load(self, chunks: [&Chunk; L]) -> [Self::Vector; 16];
+
+    /// The vector of these words.
+    fn vector(self, words: &[u32; L]) -> Self::Vector;
+
+    /// The words of a vector.
+    fn words(self, vector: Self::Vector) -> [u32; L];
+
+    /// The same word in all lanes.
+    fn splat(self, word: u32) -> Self::Vector;
+
+    /// Sum modulo 2^32.
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// Rotation to the left by `N` bits; `REST` is 32 less `N`.
+    fn rotate<const N: i32, const REST: i32>(self, a: Self::Vector) -> Self::Vector;
+
+    /// Bitwise exclusive or.
+    fn xor(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// `Ch` (FIPS 180-4, section 4.1.1).
+    fn choose(self, b: Self::Vector, c: Self::Vector, d: Self::Vector) -> Self::Vector;
+
+    /// `Parity`.
+    fn parity(self, b: Self::Vector, c: Self::Vector, d: Self::Vector) -> Self::Vector;
+
+    /// `Maj`.
+    fn majority(self, b: Self::Vector, c: Self::Vector, d: Self::Vector) -> Self::Vector;
+}
+
+/// Chains `count` chunks of each run into the states.
+///
+/// # Safety
+/// No run is shorter than `count`.
+#[inline(always)]
+pub(super) unsafe fn compress<W: Words<L>, const L: usize>(
+    vectors: W,
+    states: &mut States<L>,
+    runs: &[&[Chunk]; L],
+    count: usize,
+) {
+    let mut state = [vectors.splat(0); 5];
+    for i in 0..5 {
+        state[i] = vectors.vector(&states[i]);
+    }
+    for n in 0..count {
+        let mut chunks = [&EMPTY; L];
+        for l in 0..L {
+            // SAFETY: `n` is less than `count`, and the caller vouches that no run is shorter.
+            chunks[l] = unsafe { runs[l].get_unchecked(n) };
+        }
+        state = compress_one(vectors, state, vectors.load(chunks));
+    }
+    for i in 0..5 {
+        states[i] = vectors.words(state[i]);
+    }
+}
+
+/// One chunk of each message (FIPS 180-4, section 6.1.2).
+#[inline(always)]
+fn compress_one<W: Words<L>, const L: usize>(
+    vectors: W,
+    state: [W::Vector; 5],
+    mut schedule: [W::Vector; 16],
+) -> [W::Vector; 5] {
+    let [mut a, mut b, mut c, mut d, mut e] = state;
+    macro_rules! rounds {
+        ($function:ident, $constant:expr, $($t:literal)*) => {
+            let constant = vectors.splat($constant);
+            $({
+                const I: usize = $t % 16;
+                if $t >= 16 {
+                    let older = vectors.parity(schedule[(I + 13) % 16], schedule[(I + 8) % 16], schedule[(I + 2) % 16]);
+                    schedule[I] = vectors.rotate::<1, 31>(vectors.xor(schedule[I], older));
+                }
+                let sum = vectors.add(vectors.add(e, constant), schedule[I]);
+                let sum = vectors.add(sum, vectors.$function(b, c, d));
+                let next = vectors.add(sum, vectors.rotate::<5, 27>(a));
+                (a, b, c, d, e) = (next, a, vectors.rotate::<30, 2>(b), c, d);
+            })*
+        };
+    }
+    rounds!(choose, 0x5a82_7999, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19);
+    rounds!(parity, 0x6ed9_eba1, 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39);
+    rounds!(majority, 0x8f1b_bcdc, 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59);
+    rounds!(parity, 0xca62_c1d6, 60 61 62 63 64 65 66 67 68 69 70 71 72 73 74 75 76 77 78 79);
+    let mut sums = state;
+    for (i, word) in [a, b, c, d, e].into_iter().enumerate() {
+        sums[i] = vectors.add(state[i], word);
+    }
+    sums
+}
+
+static EMPTY: Chunk = [0; 64];
