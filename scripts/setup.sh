@@ -14,6 +14,8 @@ packages=(
     build-essential ca-certificates curl git libclang-dev libdpdk-dev pkg-config
     # the demo and the tests: namespaces, traffic, captures
     ethtool iperf3 iproute2 iputils-ping procps tcpdump tshark
+    # counts instructions
+    valgrind
     # the tests of key servers that share a database; each test starts a server of its own
     postgresql
     # what fetches the server for the tests of secrets

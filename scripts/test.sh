@@ -34,5 +34,8 @@ programs=(aslist check import pki qks_client qks_conformance trace verify)
 PKG_CONFIG_LIBDIR=/nonexistent cargo test --quiet --no-fail-fast --no-default-features --bins \
     "${programs[@]/#/--test=}" 2>&1 | tee -a "$log"
 
+echo "test: the instructions that a packet takes" >&2
+scripts/instructions.sh
+
 echo "test: everything" >&2
 cargo test --no-fail-fast --workspace 2>&1 | tee -a "$log"
