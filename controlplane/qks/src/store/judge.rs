@@ -1,11 +1,12 @@
 //! What a batch of reservations and requests does to the rows that it is about. Pure: the database only reads and writes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use photongate_wire::UnixNanos;
 use serde::{Deserialize, Serialize};
 
-use super::rows::{Assignment, KeyRows, Material, RowOfKeys, Take};
+use super::backend::{Batch, Giver};
+use super::rows::{Answer, Assignment, KeyRows, Material, RowOfKeys, Take};
 use crate::ids::SaeId;
 use crate::key_id::AssignmentId;
 use crate::stock::{BlockName, Mark};
@@ -66,12 +67,87 @@ pub(super) struct Use {
     pub(super) keys: Option<(AssignmentId, AssignmentRow)>,
 }
 
-/// The rows of assignments that a batch is about, by id: those that are there, and in the end those that are to stay.
+/// The rows of assignments that a batch is about, by id, and which of them are other than they were.
 #[derive(Debug, Default)]
-pub(super) struct AssignmentRows(pub(super) BTreeMap<AssignmentId, AssignmentRow>);
+pub(super) struct AssignmentRows {
+    rows: BTreeMap<AssignmentId, AssignmentRow>,
+    changed: BTreeSet<AssignmentId>,
+}
 
-/// Judges one reservation, and moves the marks of its blocks if it is taken.
-pub(super) fn reserve(wanted: &Use, blocks: &mut BTreeMap<BlockName, BlockRow>) -> Result<(), ReserveRefusal> {
+/// What a batch comes to.
+#[derive(Debug)]
+pub(super) struct Judged {
+    /// The neighbour's blocks whose marks move.
+    pub(super) moved: BTreeMap<BlockName, Moved>,
+    /// Assignments that come.
+    pub(super) new: BTreeMap<AssignmentId, AssignmentRow>,
+    /// Assignments that were there, or have come, after keys were taken out.
+    pub(super) assignments: AssignmentRows,
+    pub(super) reservations: Vec<Result<(), ReserveRefusal>>,
+    pub(super) takes: Vec<Result<KeyRows, TakeRefusal>>,
+    /// Answers that those who took keys may ask for again.
+    pub(super) to_remember: Vec<Answer>,
+}
+
+/// Where the mark of a block is to be, and how long the block is to be kept at least.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) used: u32,
+    pub(super) kept_until: UnixNanos,
+}
+
+/// Judges the reservations and the requests of a batch, after its marks are moved. `blocks` and `assignments` are the rows that they
+/// are about, as they are before.
+pub(super) fn judge(
+    batch: &Batch,
+    mut blocks: BTreeMap<BlockName, BlockRow>,
+    mut assignments: AssignmentRows,
+) -> Judged {
+    for (mark, giver) in &batch.marks {
+        if let (Giver::Neighbour, Some(row)) = (giver, blocks.get_mut(&mark.block))
+            && !row.is_mine
+        {
+            row.used = row.used.max(mark.used);
+        }
+    }
+    for name in &batch.removed {
+        blocks.remove(name);
+    }
+    let asked_for: BTreeSet<_> = batch.takes.iter().flat_map(|take| take.keys.iter().map(|(id, _)| *id)).collect();
+    let mut moved = BTreeMap::new();
+    let mut new = BTreeMap::new();
+    let mut reserve_one = |wanted: &Use| {
+        for (name, used) in reserve(wanted, &mut blocks)? {
+            let kept_until = wanted.expires_at;
+            let row = moved.entry(name).or_insert(Moved { used, kept_until });
+            *row = Moved { used, kept_until: row.kept_until.max(kept_until) };
+        }
+        if let Some((id, row)) = &wanted.keys {
+            if asked_for.contains(id) {
+                assignments.rows.entry(*id).or_insert_with(|| row.clone());
+            }
+            new.entry(*id).or_insert_with(|| row.clone());
+        }
+        Ok(())
+    };
+    let reservations = batch.reservations.iter().map(&mut reserve_one).collect();
+    let mut to_remember = Vec::new();
+    let mut take_one = |take: &Take| {
+        let rows = assignments.take(take)?;
+        if let Some(answer) = &take.remember {
+            to_remember.push(Answer { rows: rows.clone(), ..answer.clone() });
+        }
+        Ok(rows)
+    };
+    let takes = batch.takes.iter().map(&mut take_one).collect();
+    Judged { moved, new, assignments, reservations, takes, to_remember }
+}
+
+/// Judges one reservation, and moves the marks of its blocks if it is taken. Returns where they are then.
+fn reserve(
+    wanted: &Use,
+    blocks: &mut BTreeMap<BlockName, BlockRow>,
+) -> Result<BTreeMap<BlockName, u32>, ReserveRefusal> {
     let mut after = BTreeMap::new();
     for piece in &wanted.material.pieces {
         let block = piece.block;
@@ -84,10 +160,10 @@ pub(super) fn reserve(wanted: &Use, blocks: &mut BTreeMap<BlockName, BlockRow>) 
         }
         after.insert(block, end);
     }
-    for (name, used) in after {
-        blocks.entry(name).and_modify(|row| row.used = used);
+    for (name, used) in &after {
+        blocks.entry(*name).and_modify(|row| row.used = *used);
     }
-    Ok(())
+    Ok(after)
 }
 
 impl Use {
@@ -112,11 +188,22 @@ impl AssignmentRow {
 }
 
 impl AssignmentRows {
+    pub(super) const fn new(rows: BTreeMap<AssignmentId, AssignmentRow>) -> Self {
+        Self { rows, changed: BTreeSet::new() }
+    }
+
+    /// Those that are other than they were, and those that are over.
+    pub(super) fn changes(&self) -> (Vec<(&AssignmentId, &AssignmentRow)>, Vec<AssignmentId>) {
+        let replaced = self.changed.iter().filter_map(|id| self.rows.get_key_value(id)).collect();
+        let gone = self.changed.iter().filter(|id| !self.rows.contains_key(id)).copied().collect();
+        (replaced, gone)
+    }
+
     /// Takes keys out of the rows: all that are asked for, or none.
-    pub(super) fn take(&mut self, take: &Take) -> Result<KeyRows, TakeRefusal> {
+    fn take(&mut self, take: &Take) -> Result<KeyRows, TakeRefusal> {
         let mut is_entitled = true;
         for (position, (id, index)) in take.keys.iter().enumerate() {
-            let found = self.0.get(id).filter(|row| {
+            let found = self.rows.get(id).filter(|row| {
                 row.master == take.master && *index < row.material.count && take.now < UnixNanos(row.expires_at)
             });
             let row = found.ok_or(TakeRefusal::NotFound)?;
@@ -134,7 +221,7 @@ impl AssignmentRows {
         }
         let mut taken = KeyRows::default();
         for (id, index) in &take.keys {
-            let row = self.0.get_mut(id).expect("it was found above");
+            let row = self.rows.get_mut(id).expect("it was found above");
             let place = taken.rows.iter().position(|row| row.id == *id).unwrap_or_else(|| {
                 taken.rows.push(RowOfKeys { id: *id, material: row.material.clone() });
                 taken.rows.len() - 1
@@ -144,8 +231,9 @@ impl AssignmentRows {
             set(bits, *index);
         }
         for RowOfKeys { id, .. } in &taken.rows {
-            if self.0.get(id).is_some_and(AssignmentRow::is_empty) {
-                self.0.remove(id);
+            self.changed.insert(*id);
+            if self.rows.get(id).is_some_and(AssignmentRow::is_empty) {
+                self.rows.remove(id);
             }
         }
         Ok(taken)
