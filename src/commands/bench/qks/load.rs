@@ -23,10 +23,10 @@ pub(super) struct Work {
 }
 
 /// What came of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Phase {
     elapsed: Duration,
-    /// Of each request, ascending.
+    /// Of each request.
     times: Vec<Duration>,
 }
 
@@ -34,14 +34,22 @@ pub(super) struct Phase {
 pub(super) type Given = Arc<Mutex<VecDeque<KeyContainer>>>;
 
 impl Phase {
+    /// Counts another piece of the same work.
+    pub(super) fn add(&mut self, other: Self) {
+        self.elapsed += other.elapsed;
+        self.times.extend(other.times);
+    }
+
     pub(super) fn requests_per_second(&self) -> f64 {
         self.times.len() as f64 / self.elapsed.as_secs_f64()
     }
 
     pub(super) fn to_json(&self, number: u16) -> Value {
+        let mut times = self.times.clone();
+        times.sort_unstable();
         let percentile = |share: f64| {
-            let place = ((self.times.len() as f64 * share) as usize).min(self.times.len().saturating_sub(1));
-            self.times.get(place).map_or(Value::Null, |time| json!((time.as_secs_f64() * 1e5).round() / 1e2))
+            let place = ((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1));
+            times.get(place).map_or(Value::Null, |time| json!((time.as_secs_f64() * 1e5).round() / 1e2))
         };
         let rate = self.requests_per_second();
         json!({
@@ -127,6 +135,5 @@ where
             free.push_back(client);
         }
     }
-    times.sort_unstable();
     Ok(Phase { elapsed: begun.elapsed(), times })
 }

@@ -15,13 +15,10 @@ use photongate_net::tls::{ClientTls, ClientTlsFiles};
 use photongate_net::{now, secret_file};
 use photongate_qks::client::SaeClient;
 use photongate_qks::ids::SaeId;
-use photongate_qks::sae::KeyRequest;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 use url::Url;
-
-use super::load::{self, Phase, Work};
 
 /// Two key servers, A and B.
 pub(super) struct Site {
@@ -177,18 +174,12 @@ impl Site {
         self.caller("sae-b", "sae-a", self.ports.sae[1])
     }
 
-    /// Measures the server that always answers with the same keys.
-    pub(super) async fn measure_ceiling(
-        &self,
-        work: &Work,
-        request: &KeyRequest,
-        number: u16,
-        size: u32,
-    ) -> Result<Phase> {
+    /// Starts the server that always answers with the same keys. It ends when it is dropped.
+    pub(super) async fn start_ceiling(&self, number: u16, size: u32) -> Result<(Child, Caller)> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["bench", "qks", "--number", &number.to_string(), "--size", &size.to_string(), "--serve-ceiling"]);
         command.arg(self.folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
-        let mut server = command.spawn()?;
+        let server = command.spawn()?;
         let file = self.folder.path().join("ceiling.port");
         let port = async {
             loop {
@@ -199,10 +190,7 @@ impl Site {
             }
         };
         let port = timeout(PATIENCE, port).await.context("the ceiling does not start")?;
-        let caller = self.caller("sae-a", "sae-b", port)?;
-        let (phase, _) = load::enc(&caller, work, request).await?;
-        server.kill().await?;
-        Ok(phase)
+        Ok((server, self.caller("sae-a", "sae-b", port)?))
     }
 
     /// Memory of each server, in MiB.
