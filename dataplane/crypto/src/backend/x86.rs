@@ -5,10 +5,9 @@ mod sha1;
 
 use std::fmt;
 
-use aes::Aes;
+use aes::Kernels;
 use sha1::Sha1;
 
-use super::portable::Portable;
 use super::{Backend, CmacJob, Digest, HashJob, MacJob};
 use crate::tag::Tag;
 
@@ -18,6 +17,14 @@ pub(super) fn available() -> Vec<Box<dyn Backend>> {
     let mut backends: Vec<Box<dyn Backend>> = Vec::new();
     if let (Some(aes), Some(wide)) = (aes::avx512::Avx512::detect(), sha1::avx512::Avx512::detect()) {
         backends.push(Box::new(Vectors { name: "avx512", aes, sha1: Sha1::Avx512 { wide, few } }));
+    }
+    if is_x86_feature_detected!("avx2")
+        && let Some(aes) = aes::avx2::Avx2::detect()
+    {
+        backends.push(Box::new(Vectors { name: "avx2", aes, sha1: Sha1::few(few) }));
+    }
+    if let Some(aes) = aes::ni::AesNi::detect() {
+        backends.push(Box::new(Vectors { name: "aesni", aes, sha1: Sha1::few(few) }));
     }
     backends
 }
@@ -30,7 +37,7 @@ struct Vectors<A, const L: usize> {
     sha1: Sha1,
 }
 
-impl<A: Aes<L> + fmt::Debug + Send + Sync, const L: usize> Backend for Vectors<A, L> {
+impl<A: Kernels<L> + fmt::Debug + Send + Sync, const L: usize> Backend for Vectors<A, L> {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -41,7 +48,8 @@ impl<A: Aes<L> + fmt::Debug + Send + Sync, const L: usize> Backend for Vectors<A
     }
 
     fn cmacs(&self, jobs: &[CmacJob<'_>], tags: &mut [Tag]) {
-        Portable.cmacs(jobs, tags);
+        assert_eq!(jobs.len(), tags.len(), "one tag for each job");
+        aes::cmacs(self.aes, jobs, tags);
     }
 
     fn sha1(&self, jobs: &[HashJob<'_>], digests: &mut [Digest]) {

@@ -4,15 +4,22 @@
 //! while the others wait. Every round key is computed just before it is used and stays in a register. Only where a
 //! second block follows under the same key are the round keys kept, in memory that is wiped before the call ends.
 
+pub(super) mod avx2;
 pub(super) mod avx512;
+mod cmacs;
 mod derive;
 mod macs;
+pub(super) mod ni;
 
+pub(super) use cmacs::cmacs;
 pub(super) use macs::macs;
 
+use std::ops::Range;
+
+use cmacs::Messages;
 use zeroize::{Zeroize, optimization_barrier};
 
-use crate::backend::MacJob;
+use crate::backend::{CmacJob, MacJob};
 use crate::cbc_mac::Block;
 use crate::tag::Tag;
 
@@ -22,6 +29,9 @@ use crate::tag::Tag;
 pub(super) trait Aes<const L: usize>: Copy {
     /// `L` blocks, or a round key for each of them.
     type Vector: Copy + Zeroize;
+
+    /// Zeroes.
+    const ZERO: Self::Vector;
 
     /// The vector of these blocks.
     fn load(self, blocks: [&Block; L]) -> Self::Vector;
@@ -44,9 +54,107 @@ pub(super) trait Aes<const L: usize>: Copy {
     /// The round key that follows `key` (FIPS 197, section 5.2).
     fn next_key(self, key: Self::Vector, round_constant: u32) -> Self::Vector;
 
-    /// [`macs::pass`], compiled for this processor.
-    fn macs<const G: usize>(self, jobs: &[MacJob<'_>], tags: &mut [Tag]) -> usize;
+    /// Twice each block in the field of AES-CMAC (NIST SP 800-38B, section 6.1).
+    fn double(self, blocks: Self::Vector) -> Self::Vector;
 }
+
+/// The kernels, each compiled for the instructions of one processor. [`compiled!`] implements it.
+pub(super) trait Kernels<const L: usize>: Aes<L> {
+    /// [`macs::pass`].
+    fn macs<const G: usize>(self, jobs: &[MacJob<'_>], tags: &mut [Tag]) -> usize;
+
+    /// [`cmacs::burst`].
+    fn burst<const M: usize>(self, jobs: &[CmacJob<'_>], tags: &mut [Tag]);
+
+    /// [`cmacs::begin`].
+    fn begin<const G: usize>(
+        self,
+        jobs: &[&CmacJob<'_>],
+        messages: &mut [Messages<Self::Vector>],
+        last: &mut [[Block; L]],
+    );
+
+    /// [`cmacs::absorb_runs`].
+    ///
+    /// # Safety
+    /// As there.
+    unsafe fn absorb_runs<const G: usize>(
+        self,
+        messages: &mut [Messages<Self::Vector>],
+        runs: &[[*const Block; L]],
+        blocks: Range<usize>,
+    );
+}
+
+/// Implements [`Kernels`] for a processor with these features.
+macro_rules! compiled {
+    ($processor:ty, $lanes:literal, $features:literal) => {
+        // SAFETY of each call below: that there is a value of this type proves that the processor has the features.
+        impl super::Kernels<$lanes> for $processor {
+            fn macs<const G: usize>(self, jobs: &[crate::MacJob<'_>], tags: &mut [crate::Tag]) -> usize {
+                #[target_feature(enable = $features)]
+                fn featured<const G: usize>(
+                    aes: $processor,
+                    jobs: &[crate::MacJob<'_>],
+                    tags: &mut [crate::Tag],
+                ) -> usize {
+                    super::macs::pass::<_, $lanes, G>(aes, jobs, tags)
+                }
+                // SAFETY: see above.
+                unsafe { featured::<G>(self, jobs, tags) }
+            }
+
+            fn burst<const M: usize>(self, jobs: &[crate::CmacJob<'_>], tags: &mut [crate::Tag]) {
+                #[target_feature(enable = $features)]
+                fn featured<const M: usize>(aes: $processor, jobs: &[crate::CmacJob<'_>], tags: &mut [crate::Tag]) {
+                    super::cmacs::burst::<_, $lanes, M>(aes, jobs, tags);
+                }
+                // SAFETY: see above.
+                unsafe { featured::<M>(self, jobs, tags) }
+            }
+
+            fn begin<const G: usize>(
+                self,
+                jobs: &[&crate::CmacJob<'_>],
+                messages: &mut [super::Messages<Self::Vector>],
+                last: &mut [[Block; $lanes]],
+            ) {
+                #[target_feature(enable = $features)]
+                fn featured<const G: usize>(
+                    aes: $processor,
+                    jobs: &[&crate::CmacJob<'_>],
+                    messages: &mut [super::Messages<<$processor as Aes<$lanes>>::Vector>],
+                    last: &mut [[Block; $lanes]],
+                ) {
+                    super::cmacs::begin::<_, $lanes, G>(aes, jobs, messages, last);
+                }
+                // SAFETY: see above.
+                unsafe { featured::<G>(self, jobs, messages, last) }
+            }
+
+            unsafe fn absorb_runs<const G: usize>(
+                self,
+                messages: &mut [super::Messages<Self::Vector>],
+                runs: &[[*const Block; $lanes]],
+                blocks: std::ops::Range<usize>,
+            ) {
+                #[target_feature(enable = $features)]
+                unsafe fn featured<const G: usize>(
+                    aes: $processor,
+                    messages: &mut [super::Messages<<$processor as Aes<$lanes>>::Vector>],
+                    runs: &[[*const Block; $lanes]],
+                    blocks: std::ops::Range<usize>,
+                ) {
+                    // SAFETY: the caller vouches for the runs.
+                    unsafe { super::cmacs::absorb_runs::<_, $lanes, G>(aes, messages, runs, blocks) }
+                }
+                // SAFETY: see above; and the caller vouches for the runs.
+                unsafe { featured::<G>(self, messages, runs, blocks) }
+            }
+        }
+    };
+}
+use compiled;
 
 /// What becomes of each `state` when one block under its key is chained into it; the keys are expanded on the way.
 #[inline(always)]

@@ -11,16 +11,26 @@ use avx512::Avx512;
 use ni::ShaNi;
 use queue::{MAX_JOBS, Queue};
 
-use crate::backend::{Digest, HashJob};
+use crate::backend::portable::Portable;
+use crate::backend::{Backend as _, Digest, HashJob};
 
 /// What hashes with what.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sha1 {
     /// 16 lanes, and SHA-NI, if there is, when too few of them would be busy.
     Avx512 { wide: Avx512, few: Option<ShaNi> },
+    /// SHA-NI alone.
+    ShaNi(ShaNi),
+    /// One message after the other, with the SHA-1 of RustCrypto.
+    Portable,
 }
 
 impl Sha1 {
+    /// SHA-NI, if there is.
+    pub(super) fn few(few: Option<ShaNi>) -> Self {
+        few.map_or(Self::Portable, Self::ShaNi)
+    }
+
     /// Computes the digests of `jobs`.
     pub(super) fn hash(self, jobs: &[HashJob<'_>], digests: &mut [Digest]) {
         for (jobs, digests) in jobs.chunks(MAX_JOBS).zip(digests.chunks_mut(MAX_JOBS)) {
@@ -31,6 +41,8 @@ impl Sha1 {
                     few.run(&mut queue, digests);
                 }
                 Self::Avx512 { wide, few: None } => wide.run(&mut queue, 1, digests),
+                Self::ShaNi(few) => few.run(&mut queue, digests),
+                Self::Portable => Portable.sha1(jobs, digests),
             }
         }
     }

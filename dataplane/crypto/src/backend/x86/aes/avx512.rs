@@ -1,16 +1,15 @@
 //! Four blocks in a vector: AVX-512 with VAES.
 
 use std::arch::x86_64::{
-    __m512i, _mm_loadu_si128, _mm512_aesenc_epi128, _mm512_aesenclast_epi128, _mm512_bslli_epi128,
-    _mm512_castsi128_si512, _mm512_inserti32x4, _mm512_set1_epi32, _mm512_shuffle_epi8, _mm512_ternarylogic_epi32,
-    _mm512_xor_si512,
+    __m512i, _mm_loadu_si128, _mm_set_epi64x, _mm512_aesenc_epi128, _mm512_aesenclast_epi128, _mm512_and_si512,
+    _mm512_broadcast_i32x4, _mm512_bslli_epi128, _mm512_castsi128_si512, _mm512_inserti32x4, _mm512_set1_epi32,
+    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_shuffle_epi32, _mm512_slli_epi64, _mm512_srli_epi64,
+    _mm512_sub_epi64, _mm512_ternarylogic_epi32, _mm512_xor_si512,
 };
 use std::mem;
 
-use super::Aes;
-use crate::backend::MacJob;
+use super::{Aes, compiled};
 use crate::cbc_mac::Block;
-use crate::tag::Tag;
 
 /// Proof that the processor has AVX-512F, BW and VL, and VAES.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +29,9 @@ impl Avx512 {
 // Each `unsafe` block below calls intrinsics that any processor with the features runs safely.
 impl Aes<4> for Avx512 {
     type Vector = __m512i;
+
+    // SAFETY: both are 64 bytes without padding, and any bits make a vector.
+    const ZERO: __m512i = unsafe { mem::transmute::<[u8; 64], __m512i>([0; 64]) };
 
     #[inline(always)]
     fn load(self, [a, b, c, d]: [&Block; 4]) -> __m512i {
@@ -86,12 +88,22 @@ impl Aes<4> for Avx512 {
             _mm512_ternarylogic_epi32::<XOR3>(sums, _mm512_bslli_epi128::<8>(sums), substituted)
         }
     }
-    fn macs<const G: usize>(self, jobs: &[MacJob<'_>], tags: &mut [Tag]) -> usize {
-        #[target_feature(enable = "avx512f,avx512bw,avx512vl,vaes")]
-        fn featured<const G: usize>(aes: Avx512, jobs: &[MacJob<'_>], tags: &mut [Tag]) -> usize {
-            super::macs::pass::<_, 4, G>(aes, jobs, tags)
+
+    #[inline(always)]
+    fn double(self, blocks: __m512i) -> __m512i {
+        // SAFETY: `self` proves the features.
+        unsafe {
+            // As numbers, whose upper half is the second of two little-endian ones.
+            let reverse = _mm512_broadcast_i32x4(_mm_set_epi64x(0x0001_0203_0405_0607, 0x0809_0a0b_0c0d_0e0f));
+            let numbers = _mm512_shuffle_epi8(blocks, reverse);
+            // What a half loses at its top goes to the other one: to the upper as it is, to the lower as a reduction.
+            let lost = _mm512_shuffle_epi32::<0x4e>(_mm512_srli_epi64::<63>(numbers));
+            let minus = _mm512_sub_epi64(_mm512_setzero_si512(), lost);
+            let carried = _mm512_and_si512(minus, _mm512_broadcast_i32x4(_mm_set_epi64x(1, 0x87)));
+            let doubled = _mm512_xor_si512(_mm512_slli_epi64::<1>(numbers), carried);
+            _mm512_shuffle_epi8(doubled, reverse)
         }
-        // SAFETY: `self` exists, so `detect` found the features.
-        unsafe { featured::<G>(self, jobs, tags) }
     }
 }
+
+compiled!(Avx512, 4, "avx512f,avx512bw,avx512vl,vaes");

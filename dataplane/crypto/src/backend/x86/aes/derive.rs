@@ -1,7 +1,7 @@
 //! The keys of a burst: from the AS-AS keys over the HOST-AS keys to the HOST-HOST keys, which never leave the registers.
 
 use super::{Aes, absorb, absorb_two};
-use crate::backend::MacJob;
+use crate::backend::{CmacJob, MacJob};
 use crate::cbc_mac::{Block, Input};
 
 /// What a HOST-HOST key is derived from.
@@ -15,6 +15,23 @@ pub(super) trait Derivation {
 }
 
 impl Derivation for MacJob<'_> {
+    #[inline(always)]
+    fn as_as(&self) -> &Block {
+        self.schedule.key().as_bytes()
+    }
+
+    #[inline(always)]
+    fn host_as(&self) -> &Input {
+        &self.host_as
+    }
+
+    #[inline(always)]
+    fn host_host(&self) -> &Input {
+        &self.host_host
+    }
+}
+
+impl Derivation for CmacJob<'_> {
     #[inline(always)]
     fn as_as(&self) -> &Block {
         self.schedule.key().as_bytes()

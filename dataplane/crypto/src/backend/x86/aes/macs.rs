@@ -1,12 +1,12 @@
 //! The MAC of the LF header for a burst: two derivations and a CBC-MAC, all under keys made on the way.
 
 use super::derive::Lanes;
-use super::{Aes, absorb_two};
+use super::{Aes, Kernels, absorb_two};
 use crate::backend::MacJob;
 use crate::tag::Tag;
 
 /// Computes the tags of `jobs`.
-pub(in super::super) fn macs<A: Aes<L>, const L: usize>(aes: A, mut jobs: &[MacJob<'_>], mut tags: &mut [Tag]) {
+pub(in super::super) fn macs<A: Kernels<L>, const L: usize>(aes: A, mut jobs: &[MacJob<'_>], mut tags: &mut [Tag]) {
     while !jobs.is_empty() {
         // With four vectors there is always an instruction that need not wait.
         let count = match jobs.len().div_ceil(L) {
