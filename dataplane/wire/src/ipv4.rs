@@ -99,7 +99,10 @@ impl<'p> Ipv4<'p> {
     /// Whether the header checksum is right.
     #[inline]
     pub fn is_checksum_valid(&self) -> bool {
-        checksum::internet(self.header) == 0
+        // Hardly any header has options, and a sum over a fixed length needs no loop.
+        let fixed = Sum::ZERO.add_bytes(self.fixed);
+        let sum = if self.header.len() == HEADER_LEN { fixed } else { fixed.add_bytes(&self.header[HEADER_LEN..]) };
+        sum.checksum() == 0
     }
 
     /// Who sent the datagram.
@@ -195,6 +198,19 @@ impl<'p> Ipv4Mut<'p> {
         self.set_checksum(Sum::ZERO.add_bytes(self.fixed).add_bytes(self.options).checksum());
     }
 
+    /// Sets total length and protocol, and changes the checksum by as much (RFC 1624): a right one stays right.
+    #[inline]
+    pub fn replace(&mut self, total_length: u16, protocol: IpProtocol) {
+        let [length, hops_and_protocol, checksum] = [field::TOTAL_LENGTH, HOPS_AND_PROTOCOL, field::CHECKSUM]
+            .map(|field| u16::from_be_bytes(copy(self.fixed, field)));
+        let replaced = hops_and_protocol & 0xff00 | u16::from(protocol.0);
+        let checksum = checksum::update(checksum, length, total_length);
+        let checksum = checksum::update(checksum, hops_and_protocol, replaced);
+        self.set_total_length(total_length);
+        self.set_protocol(protocol);
+        self.set_checksum(checksum);
+    }
+
     #[inline]
     fn set(&mut self, field: Range<usize>, value: &[u8; 2]) {
         self.fixed[field].copy_from_slice(value);
@@ -222,6 +238,9 @@ fn copy<const N: usize>(header: &[u8; HEADER_LEN], field: Range<usize>) -> [u8; 
 
 /// Bytes of the header without options.
 pub const HEADER_LEN: usize = field::DESTINATION.end;
+
+/// The word of the checksum in which the protocol is.
+const HOPS_AND_PROTOCOL: Range<usize> = field::TIME_TO_LIVE..field::PROTOCOL + 1;
 
 const RESERVED_FLAG: u16 = 0x8000;
 const DONT_FRAGMENT: u16 = 0x4000;
@@ -331,6 +350,20 @@ mod tests {
         assert_eq!(bytes, hex("45000064e1a8400040113fef0af801010af80201"));
         Ipv4Mut::parse(&mut bytes).unwrap().set_checksum(0);
         assert_eq!(bytes, hex("45000064e1a84000401100000af801010af80201"));
+    }
+
+    #[test]
+    fn a_right_checksum_stays_right_when_length_and_protocol_are_replaced() {
+        for (length, protocol) in [(84, IpProtocol::UDP), (0, IpProtocol(0)), (u16::MAX, IpProtocol(u8::MAX))] {
+            let mut bytes = hex("45000094f5db400040112b8c0af801010af80201");
+            let mut filled = bytes.clone();
+            Ipv4Mut::parse(&mut bytes).unwrap().replace(length, protocol);
+            let mut ip = Ipv4Mut::parse(&mut filled).unwrap();
+            ip.set_total_length(length);
+            ip.set_protocol(protocol);
+            ip.fill_checksum();
+            assert_eq!(bytes, filled);
+        }
     }
 
     #[test]
