@@ -7,6 +7,7 @@ use photongate_drkey::{KeySet, Protocol};
 use photongate_wire::IsdAs;
 use std::collections::HashMap;
 use std::fmt;
+use std::hint::black_box;
 use std::sync::Arc;
 
 /// What a peer is found by.
@@ -24,6 +25,19 @@ pub struct Entry {
     pub peer: Arc<PeerState>,
     /// The four key containers.
     pub keys: KeySet,
+}
+
+impl Entry {
+    /// Loads what every packet needs of it. Nothing waits for that: done for a whole burst in a row, the memory accesses
+    /// overlap, which they would not where each packet's result decides what is done next.
+    #[inline]
+    pub(crate) fn touch(&self) {
+        for key in [&self.keys.inbound, &self.keys.outbound].into_iter().flatten() {
+            black_box(key.epoch.end);
+            black_box(key.schedule.key().as_bytes()[0]);
+        }
+        black_box(Arc::as_ptr(&self.peer));
+    }
 }
 
 /// What stays with a peer while its keys come and go: limits and counters.
@@ -52,6 +66,12 @@ impl PeerState {
     pub fn limit(&self) -> &Limit {
         static UNLIMITED: Limit = Limit::UNLIMITED;
         self.limit.as_deref().unwrap_or(&UNLIMITED)
+    }
+
+    /// As [`Entry::touch`].
+    #[inline]
+    pub(crate) fn touch(&self) {
+        black_box(self.limit.is_some());
     }
 
     /// What `worker` counts for this peer; `None` if there is no such worker.

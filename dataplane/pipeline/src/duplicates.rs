@@ -100,35 +100,51 @@ impl DuplicateFilter {
         self.earliest = self.earliest.max(instant);
     }
 
-    /// Starts to fetch what [`contains`](Self::contains) and [`insert`](Self::insert) will need. Called for each packet
-    /// of a burst first, it lets the memory accesses overlap.
-    pub fn prefetch(&self, tag: &[u8; 16], sent: UnixNanos) {
-        let block = &self.blocks[self.position(sent.0 / self.span, self.mix(tag))];
-        // Without `unsafe` there is no prefetch instruction, but nothing waits for the result of this load either.
-        black_box(block.generation);
+    /// Where a packet with this authentication tag, sent at `sent`, is recorded: worked out once for all that follows.
+    #[inline]
+    pub fn locate(&self, tag: &[u8; 16], sent: UnixNanos) -> Spot {
+        let generation = sent.0 / self.span;
+        let key = self.mix(tag);
+        Spot { sent, generation, block: self.position(generation, key), pattern: self.pattern(key) }
     }
 
-    /// Whether the packet with this authentication tag, sent at `sent`, was recorded. Changes nothing.
+    /// Starts to fetch what [`contains_at`](Self::contains_at) and [`insert_at`](Self::insert_at) will need. Called for
+    /// each packet of a burst first, it lets the memory accesses overlap.
+    #[inline]
+    pub fn prefetch(&self, spot: &Spot) {
+        // Without `unsafe` there is no prefetch instruction, but nothing waits for the result of this load either.
+        black_box(self.blocks[spot.block].generation);
+    }
+
+    /// As [`contains_at`](Self::contains_at), for one packet alone.
     pub fn contains(&self, tag: &[u8; 16], sent: UnixNanos) -> Seen {
-        let generation = sent.0 / self.span;
-        if !self.holds(generation, sent) {
+        self.contains_at(&self.locate(tag, sent))
+    }
+
+    /// As [`insert_at`](Self::insert_at), for one packet alone.
+    pub fn insert(&mut self, tag: &[u8; 16], sent: UnixNanos) -> Seen {
+        self.insert_at(&self.locate(tag, sent))
+    }
+
+    /// Whether the packet was recorded. Changes nothing.
+    #[inline]
+    pub fn contains_at(&self, spot: &Spot) -> Seen {
+        if !self.holds(spot.generation, spot.sent) {
             return Seen::Expired;
         }
-        let key = self.mix(tag);
-        let block = &self.blocks[self.position(generation, key)];
-        if block.generation == generation && block.has(&self.pattern(key)) { Seen::Duplicate } else { Seen::Fresh }
+        let block = &self.blocks[spot.block];
+        if block.generation == spot.generation && block.has(&spot.pattern) { Seen::Duplicate } else { Seen::Fresh }
     }
 
     /// Records the packet and says whether it had been recorded before. Both its tag and its payload hash must have
     /// been verified.
-    pub fn insert(&mut self, tag: &[u8; 16], sent: UnixNanos) -> Seen {
-        let generation = sent.0 / self.span;
+    #[inline]
+    pub fn insert_at(&mut self, spot: &Spot) -> Seen {
+        let Spot { sent, generation, block, pattern } = *spot;
         if !self.holds(generation, sent) {
             return Seen::Expired;
         }
-        let key = self.mix(tag);
-        let pattern = self.pattern(key);
-        let block = &mut self.blocks[self.position(generation, key)];
+        let block = &mut self.blocks[block];
         if block.generation != generation {
             *block = Block { generation, bits: pattern };
         } else if block.has(&pattern) {
@@ -150,12 +166,14 @@ impl DuplicateFilter {
     }
 
     /// Whether a packet of this generation, if it was ever recorded, still is.
+    #[inline]
     fn holds(&self, generation: u64, sent: UnixNanos) -> bool {
         let overwritten = generation.saturating_add(GENERATIONS as u64) <= self.newest;
         !overwritten && sent.distance(self.now) <= self.time_threshold && sent >= self.earliest
     }
 
     /// Where the key's block is: always inside `blocks`.
+    #[inline]
     fn position(&self, generation: u64, key: u64) -> usize {
         let block = ((u128::from(key) * self.blocks_per_generation as u128) >> 64) as usize;
         ring_place(generation) * self.blocks_per_generation + block
@@ -163,12 +181,14 @@ impl DuplicateFilter {
 
     /// 64 bits that stand for the tag. Two of the keys of one generation agree in all of them about never (one pair
     /// in 2⁶⁴), so they are enough to draw everything else from.
+    #[inline]
     fn mix(&self, tag: &[u8; 16]) -> u64 {
         let tag = u128::from_le_bytes(*tag);
         fold(tag as u64 ^ self.seed[0], (tag >> 64) as u64 ^ self.seed[1])
     }
 
     /// The bits that stand for the key: `probes` in each word of a block.
+    #[inline]
     fn pattern(&self, key: u64) -> [u64; WORDS] {
         let mut pattern = [0; WORDS];
         for stream in &STREAMS[..self.probes] {
@@ -180,6 +200,15 @@ impl DuplicateFilter {
         }
         pattern
     }
+}
+
+/// Where one packet is recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Spot {
+    sent: UnixNanos,
+    generation: u64,
+    block: usize,
+    pattern: [u64; WORDS],
 }
 
 /// One cache line: the bits of the keys that fall here, and the generation they belong to.
@@ -196,11 +225,13 @@ struct Block {
 impl Block {
     const EMPTY: Self = Self { generation: NEVER, bits: [0; WORDS] };
 
+    #[inline]
     fn has(&self, pattern: &[u64; WORDS]) -> bool {
         let missing = self.bits.iter().zip(pattern).fold(0, |missing, (bits, wanted)| missing | (wanted & !bits));
         missing == 0
     }
 
+    #[inline]
     fn add(&mut self, pattern: &[u64; WORDS]) {
         for (bits, wanted) in self.bits.iter_mut().zip(pattern) {
             *bits |= wanted;
@@ -216,6 +247,7 @@ struct Generation {
 }
 
 impl Generation {
+    #[inline]
     fn count(&mut self, generation: u64) {
         if self.number != generation {
             *self = Self { number: generation, keys: 0 };
@@ -224,11 +256,13 @@ impl Generation {
     }
 }
 
+#[inline]
 fn ring_place(generation: u64) -> usize {
     (generation % GENERATIONS as u64) as usize
 }
 
 /// Multiplies to 128 bits and folds the halves together: every bit of the result depends on every bit of both factors.
+#[inline]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64

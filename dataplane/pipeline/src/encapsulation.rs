@@ -76,9 +76,8 @@ fn set_ip(datagram: &mut [u8], packet: &Packet, datagram_len: u16, protocol: IpP
     match packet.source {
         IpAddr::V4(_) => {
             let mut ip = Ipv4Mut::parse(datagram).ok()?;
-            ip.set_total_length(datagram_len);
-            ip.set_protocol(protocol);
-            ip.fill_checksum();
+            // Its checksum was right when the packet was classified.
+            ip.replace(datagram_len, protocol);
         }
         IpAddr::V6(_) => {
             let mut ip = Ipv6Mut::parse(datagram).ok()?;

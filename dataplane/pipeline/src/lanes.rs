@@ -16,6 +16,16 @@ impl Lanes {
     }
 
     #[inline]
+    pub(crate) fn contains(self, lane: usize) -> bool {
+        self.0 & 1 << (lane % MAX_BURST) != 0
+    }
+
+    #[inline]
+    pub(crate) fn count(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    #[inline]
     pub(crate) fn is_empty(self) -> bool {
         self.0 == 0
     }

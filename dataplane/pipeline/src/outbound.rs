@@ -69,8 +69,8 @@ impl Pipeline {
         }
         let mut digests = [[0; lf::HASH_LEN]; MAX_BURST];
         self.backend.sha1(&jobs, &mut digests[..jobs.len()]);
-        for (lane, digest) in alive.into_iter().zip(digests) {
-            headers[lane].hash = digest;
+        for (lane, digest) in alive.into_iter().zip(&digests) {
+            headers[lane].hash = *digest;
         }
     }
 
@@ -85,8 +85,8 @@ impl Pipeline {
     ) {
         let mut lanes: ArrayVec<usize, MAX_BURST> = ArrayVec::new();
         let mut jobs: ArrayVec<MacJob<'_>, MAX_BURST> = ArrayVec::new();
-        for lane in *alive {
-            let sent = self.issuer.issue(now.unix);
+        let times = self.issuer.issue_burst(now.unix, alive.count());
+        for (lane, sent) in alive.into_iter().zip(times) {
             let (Some(key), Some(peer), packet) = (keys[lane], burst.peer(lane), &burst.packets[lane]) else {
                 continue;
             };
@@ -112,8 +112,8 @@ impl Pipeline {
         }
         let mut tags = [Tag::default(); MAX_BURST];
         self.backend.macs(&jobs, &mut tags[..jobs.len()]);
-        for (lane, tag) in lanes.into_iter().zip(tags) {
-            headers[lane].mac = *tag.as_bytes();
+        for (lane, tag) in lanes.iter().zip(&tags) {
+            headers[*lane].mac = *tag.as_bytes();
         }
     }
 

@@ -115,6 +115,7 @@ impl Packet {
     }
 
     /// The packet's direction. `payload` is what stands behind the IP header.
+    #[inline]
     fn direct(
         mut self,
         payload: &[u8],
@@ -152,12 +153,14 @@ impl Packet {
         Ok((self, class))
     }
 
+    #[inline]
     fn is_encapsulated(&self, payload: &[u8], lf_port: u16) -> bool {
         self.protocol == IpProtocol::UDP
             && payload.first_chunk().is_some_and(|header| udp::UdpHeader::parse(header).destination_port == lf_port)
     }
 
     /// Reads what is needed of the LF header before its MAC is checked.
+    #[inline]
     fn read_header(&mut self, payload: &[u8]) -> Result<PeerKey, DropReason> {
         let header = payload.get(udp::HEADER_LEN..).ok_or(DropReason::MalformedHeader)?;
         let (lf, _) = Lf::split(header).map_err(|_| DropReason::MalformedHeader)?;
@@ -206,6 +209,7 @@ impl Packet {
 }
 
 /// What no router forwards: the broadcast of DHCP, and the groups of routing protocols and IGMP (RFC 5771 section 4).
+#[inline]
 fn is_link_scope_v4(destination: Ipv4Addr) -> bool {
     destination.is_broadcast() || matches!(destination.octets(), [224, 0, 0, _])
 }
@@ -215,6 +219,7 @@ fn is_link_scope_v6(destination: Ipv6Addr) -> bool {
     destination.is_unicast_link_local() || matches!(destination.octets(), [0xff, 0x01 | 0x02, ..])
 }
 
+#[inline]
 fn is_link_local(source: IpAddr) -> bool {
     match source {
         IpAddr::V4(source) => source.is_link_local(),

@@ -104,9 +104,7 @@ impl Pipeline {
             self.best_effort(&mut burst, ways.best_effort, now);
             probe.end_of(Stage::Rewrite);
         }
-        for (outcome, bytes) in burst.outcomes.iter().zip(burst.received) {
-            self.counters.count(outcome.verdict, bytes);
-        }
+        self.counters.count_all(burst.outcomes.iter().map(|outcome| outcome.verdict).zip(burst.received));
         probe.end_of(Stage::Transmit);
     }
 
@@ -269,6 +267,11 @@ impl Pipeline {
 
     /// Counts the packets in `lanes`, which are all settled, for the peers whose entries were found.
     pub(crate) fn count_for_peers(&self, burst: &Burst<'_, '_>, lanes: Lanes, entries: &[Option<&Entry>; MAX_BURST]) {
+        for lane in lanes {
+            if let Some(counters) = entries[lane].and_then(|entry| entry.peer.counters(self.worker)) {
+                counters.touch();
+            }
+        }
         for lane in lanes {
             let (Some(entry), Some(outcome)) = (entries[lane], burst.outcomes.get(lane)) else { continue };
             if let Some(counters) = entry.peer.counters(self.worker) {

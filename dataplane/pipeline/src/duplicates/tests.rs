@@ -161,7 +161,7 @@ proptest! {
                 Event::Replay(index) => *index.get(&history),
             };
             let (tag, sent) = (tag(packet.0), UnixNanos(packet.1));
-            filter.prefetch(&tag, sent);
+            filter.prefetch(&filter.locate(&tag, sent));
             let asked = filter.contains(&tag, sent);
             prop_assert_eq!(filter.insert(&tag, sent), asked);
             let new = !accepted.contains(&packet);
