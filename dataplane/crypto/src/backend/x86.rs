@@ -18,13 +18,18 @@ pub(super) fn available() -> Vec<Box<dyn Backend>> {
     if let (Some(aes), Some(wide)) = (aes::avx512::Avx512::detect(), sha1::avx512::Avx512::detect()) {
         backends.push(Box::new(Vectors { name: "avx512", aes, sha1: Sha1::Avx512 { wide, few } }));
     }
-    if is_x86_feature_detected!("avx2")
-        && let Some(aes) = aes::avx2::Avx2::detect()
-    {
-        backends.push(Box::new(Vectors { name: "avx2", aes, sha1: Sha1::few(few) }));
+    let ni = aes::ni::AesNi::detect();
+    if let Some(wide) = sha1::avx2::Avx2::detect() {
+        let sha1 = few.map_or(Sha1::Avx2(wide), Sha1::ShaNi);
+        // AVX2 is older than VAES.
+        match (aes::avx2::Avx2::detect(), ni) {
+            (Some(aes), _) => backends.push(Box::new(Vectors { name: "avx2", aes, sha1 })),
+            (None, Some(aes)) => backends.push(Box::new(Vectors { name: "avx2", aes, sha1 })),
+            (None, None) => {}
+        }
     }
-    if let Some(aes) = aes::ni::AesNi::detect() {
-        backends.push(Box::new(Vectors { name: "aesni", aes, sha1: Sha1::few(few) }));
+    if let Some(aes) = ni {
+        backends.push(Box::new(Vectors { name: "aesni", aes, sha1: few.map_or(Sha1::Portable, Sha1::ShaNi) }));
     }
     backends
 }
