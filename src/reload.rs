@@ -205,6 +205,7 @@ pub(crate) const LIVE: &[&str] = &[
     "outbound.unknown_destination",
     "outbound.clamp_mss",
     "lf.port",
+    "lf.lf2_port",
     "lf.source_port",
     "lf.public_address",
     "ports[].control",

@@ -9,7 +9,7 @@ use photongate_crypto::Key;
 use photongate_drkey::{Rotation, SharedSecret, SharedSecrets};
 use photongate_net::secret_file;
 use photongate_pipeline::limits::{DestinationLimits, Limit, LimitSettings};
-use photongate_pipeline::{PeerKey, PortIndex, PortSettings, Settings, WireGuardSettings};
+use photongate_pipeline::{PeerEncapsulation, PeerKey, PortIndex, PortSettings, Settings, WireGuardSettings};
 use photongate_wire::{MacAddress, UnixNanos};
 
 use crate::config::{FilterConfig, LimitsConfig, PortConfig, WireGuardConfig};
@@ -21,6 +21,8 @@ pub(crate) struct Peer {
     pub key: PeerKey,
     /// What it may send: its own limit, or else that of all peers.
     pub limit: LimitSettings,
+    /// What its packets and ours are put into.
+    pub encapsulation: PeerEncapsulation,
     /// Which keys are in force when.
     pub rotation: Rotation,
 }
@@ -42,6 +44,7 @@ pub(crate) fn pipeline_settings(config: &FilterConfig, now: UnixNanos) -> Settin
             .collect(),
         routes: config.peers.routes(),
         best_effort_refusals: config.peers.refuses_best_effort(),
+        accept_lf2: config.peers.accepts_lf2(),
         overall: limit(&config.limits.overall),
         authenticated: limit(&config.limits.authenticated),
         best_effort: config.best_effort.as_ref().map(|best_effort| limit(&best_effort.limit)),
@@ -71,7 +74,8 @@ pub(crate) fn peers(config: &FilterConfig) -> Result<Vec<Peer>> {
             Ok(Rotation::new(config.isd_as, peer.key.isd_as, secrets, config.keys.times)?)
         });
         let rotation = rotation.with_context(|| format!("the keys of {}", peer.key.isd_as))?;
-        Ok(Peer { key: peer.key, limit: peer.limit_or(config.limits.peer), rotation })
+        let limit = peer.limit_or(config.limits.peer);
+        Ok(Peer { key: peer.key, limit, encapsulation: peer.encapsulation, rotation })
     };
     config.peers.peers().iter().map(peer).collect()
 }

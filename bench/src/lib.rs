@@ -195,6 +195,7 @@ fn pipeline(
         local,
         lf: LfSettings {
             port: 49_149,
+            lf2_port: 49_148,
             protocol: PROTOCOL,
             source_port: SourcePort::Fixed,
             public_v4: None,
@@ -204,6 +205,7 @@ fn pipeline(
         ports: vec![port(Role::Inside, OUTSIDE), port(Role::Outside, INSIDE)],
         routes: RouteTable::new(peers.iter().map(route)).expect("every peer has a prefix of its own"),
         best_effort_refusals: false,
+        accept_lf2: false,
         overall: Arc::new(Limit::UNLIMITED),
         authenticated: Arc::new(Limit::UNLIMITED),
         best_effort: None,

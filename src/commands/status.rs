@@ -230,6 +230,8 @@ mod tests {
             name: Some("Zurich".to_owned()),
             prefixes: Vec::new(),
             key_source: "shared_secret".to_owned(),
+            encapsulation: "lf".to_owned(),
+            accept: vec!["lf".to_owned()],
             traffic: Traffic::default(),
             keys: PeerKeys::default(),
             degraded: Some(Degraded {

@@ -142,7 +142,7 @@ impl Verification<'_> {
     }
 
     fn line<'l>(&mut self, record: &Record, captured: UnixNanos, now: UnixNanos, outcome: &Outcome) -> PacketLine<'l> {
-        let timestamp = glance::timestamp(&record.data, self.judge.settings().lf.port);
+        let timestamp = glance::timestamp(&record.data, &self.judge.settings().lf);
         let skew_ns = timestamp.and_then(|timestamp| self.judge.age(outcome, timestamp, now));
         let (source, destination) = glance::addresses(&record.data).unzip();
         let notes = self.notes(record, outcome, skew_ns);

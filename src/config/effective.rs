@@ -7,7 +7,7 @@ use photongate_agent::keys::qks::KeyServerOptions;
 use photongate_net::http::{ManagementConfig, ManagementTls};
 use photongate_net::{JwksLocation, OidcConfig};
 use photongate_pipeline::limits::LimitSettings;
-use photongate_pipeline::{ControlPolicy, NextHop, Role, SourcePort, UnknownDestination};
+use photongate_pipeline::{ControlPolicy, Encapsulation, NextHop, Role, SourcePort, UnknownDestination};
 use photongate_wire::Nanos;
 use serde_json::{Value, json};
 
@@ -35,6 +35,7 @@ fn to_json(config: &FilterConfig) -> Value {
         "isd_as": isd_as.to_string(),
         "lf": {
             "port": lf.port,
+            "lf2_port": lf.lf2_port,
             "drkey_protocol": lf.protocol.0,
             "source_port": match lf.source_port {
                 SourcePort::Fixed => "fixed",
@@ -148,6 +149,8 @@ fn peer(peer: &ListedPeer) -> Value {
         "keys": peer.source.kind(),
         "limit": peer.limit.as_deref().map(limit),
         "best_effort": if peer.refuse_best_effort { "drop" } else { "allow" },
+        "encapsulation": peer.encapsulation.send.name(),
+        "accept": peer.encapsulation.accept.iter().map(Encapsulation::name).collect::<Vec<_>>(),
     })
 }
 

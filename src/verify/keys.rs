@@ -20,10 +20,10 @@ pub(crate) struct Keys {
 impl Keys {
     /// The keys of `peers`, whose limits are full at `start`.
     pub(crate) fn new(peers: Vec<Peer>, start: UnixNanos) -> Self {
-        let held = |peer: Peer| Held {
-            state: Arc::new(PeerState::new(peer.key, Limit::from_settings(&peer.limit, start), 1)),
-            rotation: peer.rotation,
-            holds: Span::NEVER,
+        let held = |peer: Peer| {
+            let state = PeerState::new(peer.key, Limit::from_settings(&peer.limit, start), 1);
+            let state = Arc::new(state.with_encapsulation(peer.encapsulation));
+            Held { state, rotation: peer.rotation, holds: Span::NEVER }
         };
         let peers = peers.into_iter().map(held).collect();
         Self { peers, dictionary: MemoryDictionary::default(), holds: Span::NEVER }
@@ -93,7 +93,13 @@ mod tests {
         let times = KeyTimes { epoch: Nanos::from_secs(DAY), ..KeyTimes::default() };
         let secrets = SharedSecrets::new(vec![SharedSecret::new(Key::from_bytes([7; 16]), at(DAY)).unwrap()]);
         let rotation = Rotation::new("1-ff00:0:111".parse().unwrap(), key.isd_as, secrets, times).unwrap();
-        (Keys::new(vec![Peer { key, limit: Default::default(), rotation }], at(0)), key)
+        (
+            Keys::new(
+                vec![Peer { key, limit: Default::default(), encapsulation: Default::default(), rotation }],
+                at(0),
+            ),
+            key,
+        )
     }
 
     fn epoch_in_force(keys: &mut Keys, key: PeerKey, now: UnixNanos) -> Option<UnixNanos> {

@@ -304,6 +304,7 @@ fn settings(local: IsdAs, list: &AsList) -> Settings {
         local,
         lf: LfSettings {
             port: 49_149,
+            lf2_port: 49_148,
             protocol: DEFAULT_PROTOCOL,
             source_port: SourcePort::Fixed,
             public_v4: None,
@@ -313,6 +314,7 @@ fn settings(local: IsdAs, list: &AsList) -> Settings {
         ports: vec![port("inside", Role::Inside, OUTSIDE), port("outside", Role::Outside, INSIDE)],
         routes: list.routes(),
         best_effort_refusals: false,
+        accept_lf2: false,
         overall: unlimited(),
         authenticated: unlimited(),
         best_effort: None,

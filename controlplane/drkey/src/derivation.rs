@@ -59,6 +59,12 @@ pub fn host_host_input(host: HostAddress) -> Input {
     specific(kind::HOST_HOST, host)
 }
 
+/// The key of packets in `lf2` (`docs/protocol/lf2.md`), in the place of [`host_host_input`]: for `host` of the slow side, under the
+/// HOST-AS key. Another first byte, so that LF and `lf2` never share a key.
+pub fn lf2_host_host_input(host: HostAddress) -> Input {
+    specific(kind::LF2_HOST_HOST, host)
+}
+
 fn generic(kind: u8, protocol: Protocol, host: HostAddress) -> Input {
     let [high, low] = protocol.to_be_bytes();
     for_host(|address_type| [kind, high, low, address_type], host)
@@ -86,6 +92,8 @@ mod kind {
     pub(super) const AS_HOST: u8 = 1;
     pub(super) const HOST_AS: u8 = 2;
     pub(super) const HOST_HOST: u8 = 3;
+    /// Ours. SCION counts from 0 up.
+    pub(super) const LF2_HOST_HOST: u8 = 0xf2;
 }
 
 /// The type and length bits of an address, as in the SCION common header (DT and DL).

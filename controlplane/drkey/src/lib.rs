@@ -18,8 +18,8 @@ mod shared_secret;
 mod terms;
 
 pub use derivation::{
-    AsPair, as_host_input, host_as_input, host_host_input, level1_input, shared_secret_input, specific_as_host_input,
-    specific_host_as_input,
+    AsPair, as_host_input, host_as_input, host_host_input, level1_input, lf2_host_host_input, shared_secret_input,
+    specific_as_host_input, specific_host_as_input,
 };
 pub use epoch::{Epoch, calendar};
 pub use host_address::HostAddress;

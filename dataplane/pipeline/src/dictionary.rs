@@ -3,6 +3,7 @@
 use crate::counters::Tally;
 use crate::limits::Limit;
 use crate::peer_counters::PeerCounters;
+use crate::peer_encapsulation::PeerEncapsulation;
 use photongate_drkey::{KeySet, Protocol};
 use photongate_wire::IsdAs;
 use std::collections::HashMap;
@@ -40,25 +41,41 @@ impl Entry {
     }
 }
 
-/// What stays with a peer while its keys come and go: limits and counters.
+/// What stays with a peer while its keys come and go: its encapsulation, its limit and counters.
 #[derive(Debug)]
 pub struct PeerState {
     /// What the peer is found by.
     pub key: PeerKey,
+    encapsulation: PeerEncapsulation,
     /// `None` if there is no limit, as most peers have none of their own.
-    limit: Option<Box<Limit>>,
+    limit: Option<Arc<Limit>>,
     workers: Arc<[PeerCounters]>,
 }
 
 impl PeerState {
-    /// A peer with counters for `workers` workers, all at zero.
+    /// A peer with counters for `workers` workers, all at zero, that uses LF.
     pub fn new(key: PeerKey, limit: Limit, workers: usize) -> Self {
-        Self { key, limit: boxed(limit), workers: (0..workers).map(|_| PeerCounters::default()).collect() }
+        let workers = (0..workers).map(|_| PeerCounters::default()).collect();
+        Self { key, encapsulation: PeerEncapsulation::default(), limit: shared(limit), workers }
     }
 
     /// The same peer with another limit. Its counters go on.
+    #[must_use]
     pub fn with_limit(&self, limit: Limit) -> Self {
-        Self { key: self.key, limit: boxed(limit), workers: Arc::clone(&self.workers) }
+        let encapsulation = self.encapsulation;
+        Self { key: self.key, encapsulation, limit: shared(limit), workers: Arc::clone(&self.workers) }
+    }
+
+    /// The same peer with another encapsulation. Its counters and its limit go on.
+    #[must_use]
+    pub fn with_encapsulation(&self, encapsulation: PeerEncapsulation) -> Self {
+        Self { key: self.key, encapsulation, limit: self.limit.clone(), workers: Arc::clone(&self.workers) }
+    }
+
+    /// What passes between the peer and us.
+    #[inline]
+    pub fn encapsulation(&self) -> PeerEncapsulation {
+        self.encapsulation
     }
 
     /// How much authenticated traffic it may send.
@@ -121,8 +138,8 @@ impl KeyDictionary for MemoryDictionary {
     }
 }
 
-fn boxed(limit: Limit) -> Option<Box<Limit>> {
-    (!limit.is_unlimited()).then(|| Box::new(limit))
+fn shared(limit: Limit) -> Option<Arc<Limit>> {
+    (!limit.is_unlimited()).then(|| Arc::new(limit))
 }
 
 impl fmt::Display for PeerKey {

@@ -1,14 +1,41 @@
-//! Putting a packet into the LF encapsulation and taking it out again, in place.
+//! Putting a packet into LF or `lf2` and taking it out again, in place.
 //!
-//! Only headers move: encapsulation shifts them 64 bytes towards the front and writes UDP and LF into the gap,
+//! Only headers move: encapsulation shifts them towards the front and writes UDP's and ours into the gap,
 //! decapsulation does the reverse. The payload stays where it is.
 
 use crate::burst::ChecksumOffload;
 use crate::frame::Frame;
 use crate::packet::Packet;
-use photongate_wire::lf::ENCAPSULATION_LEN;
-use photongate_wire::{IpProtocol, Ipv4Mut, Ipv6Mut, Lf, LfHeader, Sum, UdpHeader, UdpMut, checksum, lf, udp};
+use crate::peer_encapsulation::Encapsulation;
+use photongate_wire::{IpProtocol, Ipv4Mut, Ipv6Mut, Lf2Header, LfHeader, Sum, UdpHeader, UdpMut, checksum, lf};
 use std::net::IpAddr;
+
+/// What stands behind UDP and in front of the payload.
+pub(crate) trait Header {
+    /// Which of the encapsulations it belongs to.
+    const ENCAPSULATION: Encapsulation;
+
+    /// Writes the header to the start of `bytes`; `None` if they are too few.
+    fn emit(&self, bytes: &mut [u8]) -> Option<()>;
+}
+
+impl Header for LfHeader {
+    const ENCAPSULATION: Encapsulation = Encapsulation::Lf;
+
+    #[inline]
+    fn emit(&self, bytes: &mut [u8]) -> Option<()> {
+        bytes.first_chunk_mut().map(|bytes| self.emit(bytes))
+    }
+}
+
+impl Header for Lf2Header {
+    const ENCAPSULATION: Encapsulation = Encapsulation::Lf2;
+
+    #[inline]
+    fn emit(&self, bytes: &mut [u8]) -> Option<()> {
+        bytes.first_chunk_mut().map(|bytes| self.emit(bytes))
+    }
+}
 
 /// Who fills in the UDP checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,18 +48,19 @@ pub(crate) enum UdpChecksum {
 /// `None`, and nothing changed, if there is no room.
 #[inline]
 #[must_use]
-pub(crate) fn encapsulate(
+pub(crate) fn encapsulate<H: Header>(
     frame: &mut Frame<'_>,
     packet: &Packet,
-    header: &LfHeader,
+    header: &H,
     ports: (u16, u16),
     udp_checksum: UdpChecksum,
 ) -> Option<Option<ChecksumOffload>> {
+    let overhead = const { H::ENCAPSULATION.overhead() };
     let payload_len = packet.datagram_len.checked_sub(packet.l3_len)?;
-    let udp_len = u16::try_from(payload_len + ENCAPSULATION_LEN).ok()?;
-    let datagram_len = u16::try_from(packet.datagram_len + ENCAPSULATION_LEN).ok()?;
-    frame.open_gap(packet.payload_at(), ENCAPSULATION_LEN)?;
-    frame.truncate(packet.end() + ENCAPSULATION_LEN);
+    let udp_len = u16::try_from(payload_len + overhead).ok()?;
+    let datagram_len = u16::try_from(packet.datagram_len + overhead).ok()?;
+    frame.open_gap(packet.payload_at(), overhead)?;
+    frame.truncate(packet.end() + overhead);
 
     let datagram = frame.bytes_mut().get_mut(packet.l2_len..)?;
     set_ip(datagram, packet, datagram_len, IpProtocol::UDP)?;
@@ -40,7 +68,7 @@ pub(crate) fn encapsulate(
     let (udp_header, rest) = segment.split_first_chunk_mut()?;
     let (source_port, destination_port) = ports;
     UdpHeader { source_port, destination_port, length: udp_len, checksum: 0 }.emit(udp_header);
-    header.emit(rest.first_chunk_mut()?);
+    header.emit(rest)?;
 
     let pseudo_header = pseudo_header(packet, udp_len);
     let (sum, offload) = match udp_checksum {
@@ -59,11 +87,10 @@ pub(crate) fn encapsulate(
 #[inline]
 #[must_use]
 pub(crate) fn decapsulate(frame: &mut Frame<'_>, packet: &mut Packet) -> Option<()> {
-    let header = frame.bytes().get(packet.payload_at() + udp::HEADER_LEN..)?;
-    let next_protocol = Lf::split(header).ok()?.0.next_protocol();
-    let datagram_len = packet.datagram_len.checked_sub(ENCAPSULATION_LEN).filter(|len| *len >= packet.l3_len)?;
-    let end = packet.end().checked_sub(ENCAPSULATION_LEN)?;
-    frame.close_gap(packet.payload_at(), ENCAPSULATION_LEN)?;
+    let (overhead, next_protocol) = (packet.encapsulation.overhead(), packet.next_protocol);
+    let datagram_len = packet.datagram_len.checked_sub(overhead).filter(|len| *len >= packet.l3_len)?;
+    let end = packet.end().checked_sub(overhead)?;
+    frame.close_gap(packet.payload_at(), overhead)?;
     frame.truncate(end);
     packet.datagram_len = datagram_len;
     packet.protocol = next_protocol;

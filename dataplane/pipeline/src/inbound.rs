@@ -1,11 +1,12 @@
-//! Packets with an LF header, from the peers to our hosts.
+//! Packets with an LF or `lf2` header, from the peers to our hosts.
 //!
 //! The order of the steps is the filter's security: cheap checks first, and nothing that a sender without the key can
-//! cause changes any state. Only when MAC *and* payload hash agree do duplicate filter and rate limits take note.
+//! cause changes any state. Only when MAC *and* payload hash agree, or the tag over both, do duplicate filter and rate limits
+//! take note.
 
 use crate::burst::{Action, Burst};
 use crate::clock::Clock;
-use crate::dictionary::{Entry, KeyDictionary, PeerKey};
+use crate::dictionary::{Entry, KeyDictionary, PeerKey, PeerState};
 use crate::duplicates::{Seen, Spot};
 use crate::encapsulation;
 use crate::lanes::{Lanes, MAX_BURST};
@@ -21,16 +22,17 @@ use subtle::ConstantTimeEq;
 
 /// What the look-up found for a packet: the key to check it with, and when it says it was sent.
 #[derive(Clone, Copy)]
-struct Found<'d> {
-    entry: &'d Entry,
-    key: &'d AsAsKey,
+pub(crate) struct Found<'d> {
+    pub(crate) entry: &'d Entry,
+    pub(crate) key: &'d AsAsKey,
     sent: UnixNanos,
 }
 
 /// The dictionary's entry for each packet.
 pub(crate) type Entries<'d> = [Option<&'d Entry>; MAX_BURST];
 
-type AllFound<'d> = [Option<Found<'d>>; MAX_BURST];
+/// What was found for each packet.
+pub(crate) type AllFound<'d> = [Option<Found<'d>>; MAX_BURST];
 
 /// Where the duplicate filter records each packet whose MAC is right.
 type Spots = ArrayVec<(usize, Spot), MAX_BURST>;
@@ -46,18 +48,22 @@ impl Pipeline {
         probe: &mut P,
     ) {
         let all = alive;
+        let lf2 = self.inbound_lf2(burst, alive);
         let entries = look_up_entries(burst, alive, dictionary);
         let mut found = [None; MAX_BURST];
         self.find_keys(burst, &mut alive, &entries, now, &mut found);
         probe.end_of(Stage::LookUp);
         self.check_limits(burst, &mut alive, &found, now);
         probe.end_of(Stage::LimitCheck);
-        self.check_macs(burst, &mut alive, &found);
+        self.check_macs(burst, &mut alive, lf2, &found);
+        if !lf2.is_empty() {
+            self.check_tags(burst, &mut alive, lf2, &found);
+        }
         self.check_sources(burst, &mut alive);
         probe.end_of(Stage::Mac);
         let spots = self.test_duplicates(burst, &mut alive, &found);
         probe.end_of(Stage::DuplicateTest);
-        self.check_hashes(burst, &mut alive);
+        self.check_hashes(burst, &mut alive, lf2);
         probe.end_of(Stage::Hash);
         self.insert_duplicates(burst, &mut alive, &spots);
         self.consume_limits(burst, &mut alive, &found, now);
@@ -92,6 +98,9 @@ impl Pipeline {
         entry: &'d Entry,
         now: Clock,
     ) -> Result<Found<'d>, DropReason> {
+        if !entry.peer.encapsulation().accept.contains(burst.packets[lane].encapsulation) {
+            return Err(DropReason::MalformedHeader);
+        }
         let times = &self.settings.times;
         let timestamp = burst.packets[lane].timestamp;
         let (key, sent) = entry.keys.inbound_for(timestamp, now.unix, times).map_err(|miss| match miss {
@@ -132,11 +141,11 @@ impl Pipeline {
         }
     }
 
-    /// Derives each packet's key and compares its MAC.
-    fn check_macs(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, found: &AllFound<'_>) {
+    /// Derives each LF packet's key and compares its MAC.
+    fn check_macs(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, lf2: Lanes, found: &AllFound<'_>) {
         let mut lanes: ArrayVec<usize, MAX_BURST> = ArrayVec::new();
         let mut jobs: ArrayVec<MacJob<'_>, MAX_BURST> = ArrayVec::new();
-        for lane in *alive {
+        for lane in alive.without(lf2) {
             if let Some(job) = found[lane].and_then(|hit| self.inbound_job(burst, lane, hit)) {
                 lanes.push(lane);
                 jobs.push(job);
@@ -148,7 +157,8 @@ impl Pipeline {
         self.backend.macs(&jobs, &mut tags[..jobs.len()]);
         for ((lane, job), tag) in lanes.iter().zip(&jobs).zip(&tags) {
             let authentic = burst
-                .claimed_mac(*lane)
+                .lf_header(*lane)
+                .map(|header| Tag::from_bytes(Lf::new(header).mac()))
                 .is_some_and(|claimed| same(tag, &claimed) || self.matches_with_trailer(burst, *lane, *job, &claimed));
             if !authentic {
                 burst.drop_packet(alive, *lane, DropReason::BadMac);
@@ -160,7 +170,7 @@ impl Pipeline {
         let packet = &burst.packets[lane];
         let protocol = hit.entry.peer.key.protocol;
         let header = burst.lf_header(lane)?;
-        let payload_len = packet.end().checked_sub(packet.protected_at())?;
+        let payload_len = packet.end().checked_sub(packet.payload_at() + lf::ENCAPSULATION_LEN)?;
         Some(MacJob {
             schedule: &hit.key.schedule,
             host_as: host_as_input(protocol, self.settings.lf.public(packet.destination).into()),
@@ -223,16 +233,17 @@ impl Pipeline {
         spots
     }
 
-    /// Compares each payload with the hash that the MAC vouches for.
-    fn check_hashes(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes) {
+    /// Compares each LF payload with the hash that the MAC vouches for.
+    fn check_hashes(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, lf2: Lanes) {
+        let hashed = alive.without(lf2);
         let mut jobs: ArrayVec<HashJob<'_>, MAX_BURST> = ArrayVec::new();
-        for lane in *alive {
+        for lane in hashed {
             jobs.push(HashJob { data: burst.protected(lane).unwrap_or_default() });
         }
         let mut digests = [[0; lf::HASH_LEN]; MAX_BURST];
         self.backend.sha1(&jobs, &mut digests[..jobs.len()]);
         drop(jobs);
-        for (lane, digest) in alive.into_iter().zip(&digests) {
+        for (lane, digest) in hashed.into_iter().zip(&digests) {
             // The hash is no secret (it travels in clear), so an ordinary comparison tells an attacker nothing.
             let intact = burst.lf_header(lane).is_some_and(|header| Lf::new(header).hash() == *digest);
             if !intact {
@@ -270,7 +281,7 @@ impl Pipeline {
                 (&*self.settings.authenticated, DropReason::RateLimitAuthenticated),
                 (&*self.settings.overall, DropReason::RateLimitOverall),
             ];
-            let protocol = burst.lf_header(lane).map(|header| Lf::new(header).next_protocol());
+            let protocol = Some(burst.packets[lane].next_protocol);
             let inner = burst.protected(lane).unwrap_or_default();
             if let Err(reason) = self.take(limits, &burst.packets[lane], protocol, inner, now) {
                 burst.drop_packet(alive, lane, reason);
@@ -279,14 +290,14 @@ impl Pipeline {
     }
 
     /// A SYN from a peer asks our host for segments; those must fit once we have encapsulated them.
-    fn clamp_inbound(&self, burst: &mut Burst<'_, '_>, lane: usize) {
+    fn clamp_inbound(&self, burst: &mut Burst<'_, '_>, lane: usize, peer: &PeerState) {
         if !self.settings.clamp_mss {
             return;
         }
         let (Some(frame), Some(packet)) = (burst.frames.get_mut(lane), burst.packets.get(lane)) else { return };
         let ingress = self.settings.ports.get(usize::from(frame.port().0));
         if let Some(port) = ingress {
-            segment_size::clamp(frame, packet, port.mtu.saturating_sub(lf::ENCAPSULATION_LEN));
+            segment_size::clamp(frame, packet, port.mtu.saturating_sub(peer.encapsulation().send.overhead()));
         }
     }
 
@@ -301,7 +312,9 @@ impl Pipeline {
                 _ => false,
             };
             if decapsulated {
-                self.clamp_inbound(burst, lane);
+                if let Some(hit) = found[lane] {
+                    self.clamp_inbound(burst, lane, &hit.entry.peer);
+                }
                 self.deliver(burst, lane, Verdict::Accepted, self.settings.inbound_next_hop, now);
             } else {
                 burst.settle(lane, Verdict::Dropped(DropReason::MalformedHeader), Action::Discard);
@@ -368,22 +381,23 @@ fn refusal(seen: Seen) -> Option<DropReason> {
 }
 
 impl<'b> Burst<'_, 'b> {
-    /// The LF header of an inbound packet.
+    /// The LF header of an inbound packet that has one.
     #[inline]
     fn lf_header(&self, lane: usize) -> Option<&[u8; lf::HEADER_LEN]> {
         let at = self.packets.get(lane)?.payload_at() + udp::HEADER_LEN;
         self.frames.get(lane)?.bytes().get(at..)?.first_chunk()
     }
 
-    /// The MAC that an inbound packet bears.
+    /// The MAC or tag that an inbound packet bears: in either encapsulation the end of the header.
     #[inline]
-    fn claimed_mac(&self, lane: usize) -> Option<Tag> {
-        Some(Tag::from_bytes(Lf::new(self.lf_header(lane)?).mac()))
+    pub(crate) fn claimed_mac(&self, lane: usize) -> Option<Tag> {
+        let before = self.frames.get(lane)?.bytes().get(..self.packets.get(lane)?.protected_at())?;
+        before.last_chunk().copied().map(Tag::from_bytes)
     }
 
-    /// The bytes under an inbound packet's hash.
+    /// The bytes under an inbound packet's hash or tag.
     #[inline]
-    fn protected(&self, lane: usize) -> Option<&[u8]> {
+    pub(crate) fn protected(&self, lane: usize) -> Option<&[u8]> {
         let packet = self.packets.get(lane)?;
         let bytes = self.frames.get(lane)?.bytes();
         let end = if packet.covers_trailer { bytes.len() } else { packet.end() };

@@ -15,6 +15,26 @@ impl Lanes {
         self.0 &= !(1 << (lane % MAX_BURST));
     }
 
+    /// Those that are in both sets.
+    #[inline]
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Those that are not in `other`.
+    #[inline]
+    pub(crate) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Those that are `wanted`.
+    #[inline]
+    pub(crate) fn filter(self, wanted: impl Fn(usize) -> bool) -> Self {
+        let mut lanes = Self::default();
+        self.into_iter().filter(|lane| wanted(*lane)).for_each(|lane| lanes.insert(lane));
+        lanes
+    }
+
     #[inline]
     pub(crate) fn contains(self, lane: usize) -> bool {
         self.0 & 1 << (lane % MAX_BURST) != 0

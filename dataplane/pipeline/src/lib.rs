@@ -4,7 +4,8 @@
 //! It has no socket, no clock and no randomness of its own, and knows nothing of DPDK: the worker that polls network cards,
 //! `photongate verify` on a capture file, the fuzzers and the property tests all run this very code.
 //!
-//! The way of a burst: `packet` classifies; `inbound` checks and decapsulates; `outbound` encapsulates;
+//! The way of a burst: `packet` classifies; `inbound` checks and decapsulates; `outbound` encapsulates; `lf2` has what
+//! one of the two encapsulations does another way;
 //! `pipeline` lets the rest pass within its limits, or not.
 
 #![forbid(unsafe_code)]
@@ -18,10 +19,12 @@ mod encapsulation;
 mod frame;
 mod inbound;
 mod lanes;
+mod lf2;
 pub mod limits;
 mod outbound;
 mod packet;
 mod peer_counters;
+mod peer_encapsulation;
 mod pipeline;
 mod probe;
 pub mod routes;
@@ -40,6 +43,7 @@ pub use dictionary::{Entry, KeyDictionary, MemoryDictionary, PeerKey, PeerState}
 pub use frame::{Frame, PortIndex};
 pub use lanes::MAX_BURST;
 pub use peer_counters::PeerCounters;
+pub use peer_encapsulation::{Encapsulation, Encapsulations, PeerEncapsulation};
 pub use pipeline::{Parts, Pipeline};
 pub use probe::{Probe, Stage};
 pub use settings::{

@@ -1,11 +1,12 @@
-//! Packets from our hosts to the peers: given an LF header and a MAC, so that the peer's filter can tell where they come from.
+//! Packets from our hosts to the peers: given an LF or `lf2` header, so that the peer's filter can tell where they come from.
 
 use crate::burst::{Action, Burst};
 use crate::clock::Clock;
 use crate::dictionary::KeyDictionary;
-use crate::encapsulation::{self, UdpChecksum};
+use crate::encapsulation::{self, Header, UdpChecksum};
 use crate::inbound::{Entries, look_up_entries};
 use crate::lanes::{Lanes, MAX_BURST};
+use crate::peer_encapsulation::Encapsulation;
 use crate::pipeline::Pipeline;
 use crate::probe::{Probe, Stage};
 use crate::segment_size;
@@ -15,10 +16,10 @@ use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
 use photongate_crypto::{HashJob, MacJob, Tag};
 use photongate_drkey::{AsAsKey, host_as_input, host_host_input};
-use photongate_wire::lf::{self, ENCAPSULATION_LEN};
-use photongate_wire::{EpochNanos, IsdAs, LfHeader};
+use photongate_wire::{EpochNanos, IsdAs, LfHeader, lf};
 
-type Keys<'d> = [Option<&'d AsAsKey>; MAX_BURST];
+/// The key that each packet is sent under.
+pub(crate) type Keys<'d> = [Option<&'d AsAsKey>; MAX_BURST];
 
 impl Pipeline {
     /// Takes the packets in `alive` through all outbound stages. All of them are settled at the end.
@@ -34,13 +35,18 @@ impl Pipeline {
         let entries = look_up_entries(burst, alive, dictionary);
         let keys = outbound_keys(burst, &mut alive, &entries, now);
         probe.end_of(Stage::LookUp);
+        let lf2 = choose_encapsulations(burst, alive, &entries);
         self.fit(burst, &mut alive, now);
         let mut headers = [EMPTY_HEADER; MAX_BURST];
-        self.hash_payloads(burst, alive, &mut headers);
+        self.hash_payloads(burst, alive.without(lf2), &mut headers);
         probe.end_of(Stage::Hash);
-        self.authenticate(burst, &mut alive, &keys, now, &mut headers);
+        self.authenticate(burst, &mut alive, lf2, &keys, now, &mut headers);
+        let lf2_headers = (!lf2.is_empty()).then(|| self.authenticate_lf2(burst, &mut alive, lf2, &keys, now));
         probe.end_of(Stage::Mac);
-        self.encapsulate(burst, alive, &headers, now);
+        self.encapsulate(burst, alive.without(lf2), &headers, now);
+        if let Some(headers) = lf2_headers {
+            self.encapsulate(burst, alive.and(lf2), &headers, now);
+        }
         self.count_for_peers(burst, all, &entries);
         probe.end_of(Stage::Rewrite);
     }
@@ -50,14 +56,15 @@ impl Pipeline {
         for lane in *alive {
             let (Some(frame), Some(packet)) = (burst.frames.get_mut(lane), burst.packets.get(lane)) else { continue };
             let mtu = self.egress(frame.port()).map_or(0, |port| port.mtu);
-            if packet.datagram_len + ENCAPSULATION_LEN > mtu {
-                let fits = mtu.saturating_sub(ENCAPSULATION_LEN);
+            let overhead = packet.encapsulation.overhead();
+            if packet.datagram_len + overhead > mtu {
+                let fits = mtu.saturating_sub(overhead);
                 let replied = too_big::reply(frame, packet, fits, &self.settings.icmp_errors, now);
                 alive.remove(lane);
                 let action = if replied { Action::Reply } else { Action::Discard };
                 burst.settle(lane, Verdict::Dropped(DropReason::TooBig), action);
             } else if self.settings.clamp_mss {
-                segment_size::clamp(frame, packet, mtu.saturating_sub(ENCAPSULATION_LEN));
+                segment_size::clamp(frame, packet, mtu.saturating_sub(overhead));
             }
         }
     }
@@ -74,19 +81,21 @@ impl Pipeline {
         }
     }
 
-    /// Fills in the headers: a send time of its own for each packet, and the MAC over it all.
+    /// Fills in the LF headers: a send time of its own for each packet, and the MAC over it all.
     fn authenticate(
         &mut self,
         burst: &mut Burst<'_, '_>,
         alive: &mut Lanes,
+        lf2: Lanes,
         keys: &Keys<'_>,
         now: Clock,
         headers: &mut [LfHeader; MAX_BURST],
     ) {
         let mut lanes: ArrayVec<usize, MAX_BURST> = ArrayVec::new();
         let mut jobs: ArrayVec<MacJob<'_>, MAX_BURST> = ArrayVec::new();
-        let times = self.issuer.issue_burst(now.unix, alive.count());
-        for (lane, sent) in alive.into_iter().zip(times) {
+        let hashed = alive.without(lf2);
+        let times = self.issuer.issue_burst(now.unix, hashed.count());
+        for (lane, sent) in hashed.into_iter().zip(times) {
             let (Some(key), Some(peer), packet) = (keys[lane], burst.peer(lane), &burst.packets[lane]) else {
                 continue;
             };
@@ -118,12 +127,12 @@ impl Pipeline {
     }
 
     /// Puts the headers in front of the payloads, and settles.
-    fn encapsulate(&self, burst: &mut Burst<'_, '_>, alive: Lanes, headers: &[LfHeader; MAX_BURST], now: Clock) {
+    fn encapsulate<H: Header>(&self, burst: &mut Burst<'_, '_>, alive: Lanes, headers: &[H; MAX_BURST], now: Clock) {
         for lane in alive {
             let (Some(frame), Some(packet)) = (burst.frames.get_mut(lane), burst.packets.get(lane)) else { continue };
             let offload = self.egress(frame.port()).is_some_and(|port| port.udp_checksum_offload);
             let udp_checksum = if offload { UdpChecksum::Port } else { UdpChecksum::Software };
-            let port = self.settings.lf.port;
+            let port = self.settings.lf.port_of(H::ENCAPSULATION);
             let source_port = match self.settings.lf.source_port {
                 SourcePort::Fixed => port,
                 SourcePort::Flow => packet.flow_port(frame.bytes()),
@@ -141,6 +150,19 @@ impl Pipeline {
     }
 }
 
+/// Notes what each packet's peer is to be sent, and returns the packets that go in `lf2`.
+fn choose_encapsulations(burst: &mut Burst<'_, '_>, alive: Lanes, entries: &Entries<'_>) -> Lanes {
+    let mut lf2 = Lanes::default();
+    for lane in alive {
+        let (Some(entry), Some(packet)) = (entries[lane], burst.packets.get_mut(lane)) else { continue };
+        packet.encapsulation = entry.peer.encapsulation().send;
+        if packet.encapsulation == Encapsulation::Lf2 {
+            lf2.insert(lane);
+        }
+    }
+    lf2
+}
+
 /// The key that each packet's peer expects at this time.
 fn outbound_keys<'d>(burst: &mut Burst<'_, '_>, alive: &mut Lanes, entries: &Entries<'d>, now: Clock) -> Keys<'d> {
     let mut keys: Keys<'d> = [None; MAX_BURST];
@@ -156,7 +178,7 @@ fn outbound_keys<'d>(burst: &mut Burst<'_, '_>, alive: &mut Lanes, entries: &Ent
 impl Burst<'_, '_> {
     /// What stands behind the IP header of a packet, up to the end of the datagram.
     #[inline]
-    fn payload(&self, lane: usize) -> Option<&[u8]> {
+    pub(crate) fn payload(&self, lane: usize) -> Option<&[u8]> {
         let packet = self.packets.get(lane)?;
         self.frames.get(lane)?.bytes().get(packet.payload_at()..packet.end())
     }

@@ -1,10 +1,11 @@
 //! What one look at a packet's headers tells: which kind it is, and where its parts lie.
 
 use crate::dictionary::PeerKey;
+use crate::peer_encapsulation::Encapsulation;
 use crate::settings::{ControlPolicy, PortSettings, Role, Settings, UnknownDestination};
 use crate::verdict::DropReason;
 use photongate_drkey::Protocol;
-use photongate_wire::{EpochNanos, EtherType, Ethernet, Icmpv6Type, IpProtocol, Ipv4, Ipv6, Lf, ipv6, lf, udp};
+use photongate_wire::{EpochNanos, EtherType, Ethernet, Icmpv6Type, IpProtocol, Ipv4, Ipv6, Lf, Lf2, ipv6, udp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What later stages need to know of an IP packet.
@@ -20,6 +21,10 @@ pub(crate) struct Packet {
     pub(crate) destination: IpAddr,
     /// What the first byte behind the IP header belongs to.
     pub(crate) protocol: IpProtocol,
+    /// Of inbound packets: what they are in. Of outbound packets: what they are put into, once the peer was looked up.
+    pub(crate) encapsulation: Encapsulation,
+    /// Of inbound packets: what the payload is, once it is taken out.
+    pub(crate) next_protocol: IpProtocol,
     /// Of inbound packets: when the sender says it sent the packet, within an epoch yet to be found.
     pub(crate) timestamp: EpochNanos,
     /// Of inbound packets: the MAC covers what stands behind the datagram too.
@@ -29,9 +34,9 @@ pub(crate) struct Packet {
 /// The kinds of packet, each with a way of its own through the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Bears an LF header that names this peer.
+    /// Bears an LF or `lf2` header that names this peer.
     Inbound(PeerKey),
-    /// Arrived from where peers are, without an LF header.
+    /// Arrived from where peers are, without such a header.
     BestEffort,
     /// For this peer.
     Outbound(PeerKey),
@@ -50,6 +55,8 @@ impl Packet {
         source: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         destination: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         protocol: IpProtocol::NO_NEXT_HEADER,
+        encapsulation: Encapsulation::Lf,
+        next_protocol: IpProtocol::NO_NEXT_HEADER,
         timestamp: EpochNanos(0),
         covers_trailer: false,
     };
@@ -78,6 +85,8 @@ impl Packet {
                     source: ip.source().into(),
                     destination: ip.destination().into(),
                     protocol: ip.protocol(),
+                    encapsulation: Encapsulation::Lf,
+                    next_protocol: IpProtocol::NO_NEXT_HEADER,
                     timestamp: EpochNanos(0),
                     covers_trailer: false,
                 };
@@ -98,6 +107,8 @@ impl Packet {
                     source: ip.source().into(),
                     destination: ip.destination().into(),
                     protocol: ip.next_header(),
+                    encapsulation: Encapsulation::Lf,
+                    next_protocol: IpProtocol::NO_NEXT_HEADER,
                     timestamp: EpochNanos(0),
                     covers_trailer: false,
                 };
@@ -128,8 +139,11 @@ impl Packet {
             return Ok((self, Class::Control(port.control)));
         }
         let may_be_inbound = port.role != Role::Inside;
-        if may_be_inbound && !is_fragment && self.is_encapsulated(payload, settings.lf.port) {
-            let peer = self.read_header(payload)?;
+        if may_be_inbound
+            && !is_fragment
+            && let Some(encapsulation) = self.encapsulation_of(payload, settings)
+        {
+            let peer = self.read_header(encapsulation, payload)?;
             return Ok((self, Class::Inbound(peer)));
         }
         if port.addresses.contains(&self.destination) {
@@ -153,22 +167,41 @@ impl Packet {
         Ok((self, class))
     }
 
+    /// What the packet is in, by its UDP destination port.
     #[inline]
-    fn is_encapsulated(&self, payload: &[u8], lf_port: u16) -> bool {
-        self.protocol == IpProtocol::UDP
-            && payload.first_chunk().is_some_and(|header| udp::UdpHeader::parse(header).destination_port == lf_port)
+    fn encapsulation_of(&self, payload: &[u8], settings: &Settings) -> Option<Encapsulation> {
+        if self.protocol != IpProtocol::UDP {
+            return None;
+        }
+        let port = udp::UdpHeader::parse(payload.first_chunk()?).destination_port;
+        if port == settings.lf.port {
+            return Some(Encapsulation::Lf);
+        }
+        (settings.accept_lf2 && port == settings.lf.lf2_port).then_some(Encapsulation::Lf2)
     }
 
-    /// Reads what is needed of the LF header before its MAC is checked.
+    /// Reads what is needed of the header before its MAC or tag is checked.
     #[inline]
-    fn read_header(&mut self, payload: &[u8]) -> Result<PeerKey, DropReason> {
+    fn read_header(&mut self, encapsulation: Encapsulation, payload: &[u8]) -> Result<PeerKey, DropReason> {
         let header = payload.get(udp::HEADER_LEN..).ok_or(DropReason::MalformedHeader)?;
-        let (lf, _) = Lf::split(header).map_err(|_| DropReason::MalformedHeader)?;
-        if lf.reserved() != 0 {
-            return Err(DropReason::MalformedHeader);
+        self.encapsulation = encapsulation;
+        match encapsulation {
+            Encapsulation::Lf => {
+                let (lf, _) = Lf::split(header).map_err(|_| DropReason::MalformedHeader)?;
+                if lf.reserved() != 0 {
+                    return Err(DropReason::MalformedHeader);
+                }
+                self.timestamp = lf.timestamp();
+                self.next_protocol = lf.next_protocol();
+                Ok(PeerKey { isd_as: lf.src_as(), protocol: Protocol(lf.drkey_protocol()) })
+            }
+            Encapsulation::Lf2 => {
+                let (lf2, _) = Lf2::split(header).map_err(|_| DropReason::MalformedHeader)?;
+                self.timestamp = lf2.timestamp();
+                self.next_protocol = lf2.next_protocol();
+                Ok(PeerKey { isd_as: lf2.src_as(), protocol: Protocol(lf2.drkey_protocol()) })
+            }
         }
-        self.timestamp = lf.timestamp();
-        Ok(PeerKey { isd_as: lf.src_as(), protocol: Protocol(lf.drkey_protocol()) })
     }
 
     /// Offset in the frame of the first byte behind the IP header.
@@ -195,10 +228,10 @@ impl Packet {
         DYNAMIC_PORTS | (flow.wrapping_mul(GOLDEN_RATIO) >> 50) as u16
     }
 
-    /// Offset in the frame of the first byte behind the LF header.
+    /// Offset in the frame of the first byte behind the LF or `lf2` header.
     #[inline]
     pub(crate) const fn protected_at(&self) -> usize {
-        self.payload_at() + lf::ENCAPSULATION_LEN
+        self.payload_at() + self.encapsulation.overhead()
     }
 
     /// Offset in the frame of the first byte behind the datagram.

@@ -3,6 +3,7 @@
 use crate::dictionary::PeerKey;
 use crate::frame::PortIndex;
 use crate::limits::{DestinationLimits, Limit};
+use crate::peer_encapsulation::Encapsulation;
 use crate::routes::RouteTable;
 use crate::verdict::DropReason;
 use photongate_drkey::{KeyTimes, Protocol};
@@ -15,7 +16,7 @@ use std::sync::Arc;
 pub struct Settings {
     /// The AS this filter stands in front of.
     pub local: IsdAs,
-    /// The encapsulation.
+    /// The encapsulations.
     pub lf: LfSettings,
     /// Epochs, grace and time window.
     pub times: KeyTimes,
@@ -25,6 +26,8 @@ pub struct Settings {
     pub routes: RouteTable<Route>,
     /// Whether any route refuses unauthenticated packets, so that sources need to be looked up at all.
     pub best_effort_refusals: bool,
+    /// Whether any peer may send packets in `lf2`, so that its UDP port means anything.
+    pub accept_lf2: bool,
     /// Limit of all forwarded inbound traffic.
     pub overall: Arc<Limit>,
     /// Limit of all authenticated inbound traffic.
@@ -49,11 +52,13 @@ pub struct Settings {
     pub icmp_errors: Arc<Limit>,
 }
 
-/// The LF encapsulation.
+/// What both encapsulations, LF and `lf2`, go by.
 #[derive(Clone, Debug)]
 pub struct LfSettings {
-    /// UDP destination port of authenticated packets.
+    /// UDP destination port of authenticated packets in LF.
     pub port: u16,
+    /// UDP destination port of authenticated packets in `lf2`. Another one than LF's.
+    pub lf2_port: u16,
     /// DRKey protocol of what we send.
     pub protocol: Protocol,
     /// UDP source port of what we send.
@@ -178,6 +183,15 @@ impl WireGuardSettings {
 }
 
 impl LfSettings {
+    /// The UDP destination port of packets in `encapsulation`.
+    #[inline]
+    pub const fn port_of(&self, encapsulation: Encapsulation) -> u16 {
+        match encapsulation {
+            Encapsulation::Lf => self.port,
+            Encapsulation::Lf2 => self.lf2_port,
+        }
+    }
+
     /// The local address that enters key derivation when the packet shows `local`.
     #[inline]
     pub fn public(&self, local: IpAddr) -> IpAddr {

@@ -96,7 +96,7 @@ drop_reasons! {
     ControlRefused "control_refused" "Link control traffic on a port that is configured to drop it.",
     FragmentInbound "fragment_inbound" "An IP fragment from outside: it cannot be authenticated.",
     FragmentOutbound "fragment_outbound" "An IP fragment to a peer, and reassembly is off.",
-    MalformedHeader "malformed_header" "The LF header is cut short, or its reserved byte is not zero.",
+    MalformedHeader "malformed_header" "The LF or lf2 header is cut short or wrong, or of an encapsulation that the peer may not use.",
     UnknownPeer "unknown_peer" "The AS and DRKey protocol named in the header belong to no peer.",
     NoKey "no_key" "There is no key for this peer at this time.",
     TimestampTooOld "timestamp_too_old" "Sent longer ago than the time threshold allows: delayed, replayed, or a clock is wrong.",

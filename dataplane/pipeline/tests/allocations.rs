@@ -5,7 +5,9 @@ mod support;
 use photongate_crypto::backend;
 use photongate_pipeline::duplicates::{DuplicateFilter, Sizing};
 use photongate_pipeline::timestamps::TimestampIssuer;
-use photongate_pipeline::{Clock, Frame, Outcome, Parts, Pipeline, PortIndex, Verdict};
+use photongate_pipeline::{
+    Clock, Encapsulation, Encapsulations, Frame, Outcome, Parts, PeerEncapsulation, Pipeline, PortIndex, Verdict,
+};
 use std::sync::Arc;
 use support::{A, B, HEADROOM, INSIDE, NOW, OUTSIDE, TAILROOM, encapsulated, plain, plain_v6};
 
@@ -19,14 +21,32 @@ fn no_packet_makes_the_pipeline_allocate() {
         packet
     };
     let (bad_ip, bad_mac, bad_hash) = (altered(20), altered(14 + 20 + 8 + 55), altered(good.len() - 1));
-    let inbound =
-        [&good[..], &good_v6, &good, &bad_ip, &bad_mac, &bad_hash, &good[..40], &plain(), &[]].map(<[u8]>::to_vec);
+    let mut sender = A.filter(NOW, |_| {});
+    sender.use_encapsulation(NOW, PeerEncapsulation::only(Encapsulation::Lf2));
+    let in_lf2 = sender.judge(INSIDE, NOW, &plain()).1;
+    let inbound = [
+        &good[..],
+        &in_lf2,
+        &in_lf2[..in_lf2.len() - 1],
+        &good_v6,
+        &good,
+        &bad_ip,
+        &bad_mac,
+        &bad_hash,
+        &good[..40],
+        &plain(),
+        &[],
+    ]
+    .map(<[u8]>::to_vec);
     let outbound = [plain(), plain_v6(), bad_ip];
     for backend in backend::available() {
-        for (side, port, packets, verdict) in
-            [(B, OUTSIDE, &inbound[..], Verdict::Accepted), (A, INSIDE, &outbound[..], Verdict::Outbound)]
-        {
-            let filter = side.filter(NOW, |_| {});
+        for (side, port, packets, verdict, send) in [
+            (B, OUTSIDE, &inbound[..], Verdict::Accepted, Encapsulation::Lf),
+            (A, INSIDE, &outbound[..], Verdict::Outbound, Encapsulation::Lf),
+            (A, INSIDE, &outbound[..], Verdict::Outbound, Encapsulation::Lf2),
+        ] {
+            let mut filter = side.filter(NOW, |_| {});
+            filter.use_encapsulation(NOW, PeerEncapsulation { send, accept: Encapsulations::ALL });
             let threshold = filter.settings.times.time_threshold;
             let sizing = Sizing::new(10_000, 1e-9, threshold, 64 << 20, 1).unwrap();
             let mut pipeline = Pipeline::new(Parts {

@@ -57,6 +57,7 @@ fn what(change: Change) -> &'static str {
         Change::Prefixes => "prefixes",
         Change::Limit => "limit",
         Change::BestEffort => "best_effort",
+        Change::Encapsulation => "encapsulation",
         Change::Keys => "keys",
     }
 }

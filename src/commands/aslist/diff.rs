@@ -7,6 +7,7 @@ use clap::Args;
 use photongate_agent::api::model::Change;
 use photongate_agent::as_list::{AsList, Context, Difference, Held, ListedPeer, SecretFiles};
 use photongate_pipeline::limits::LimitSettings;
+use photongate_pipeline::{Encapsulation, PeerEncapsulation};
 use serde_json::json;
 
 use super::peer_name;
@@ -107,6 +108,7 @@ fn changed(change: Change, old: &ListedPeer, new: &ListedPeer) -> String {
             )
         }
         Change::BestEffort => format!("best_effort: {} -> {}", best_effort(old), best_effort(new)),
+        Change::Encapsulation => format!("encapsulation: {} -> {}", encapsulation(old), encapsulation(new)),
         Change::Keys => "keys: other secrets".to_owned(),
     }
 }
@@ -124,6 +126,12 @@ fn limit(limit: &LimitSettings) -> String {
 
 fn best_effort(peer: &ListedPeer) -> &'static str {
     if peer.refuse_best_effort { "drop" } else { "allow" }
+}
+
+fn encapsulation(peer: &ListedPeer) -> String {
+    let PeerEncapsulation { send, accept } = peer.encapsulation;
+    let accept: Vec<&str> = accept.iter().map(Encapsulation::name).collect();
+    format!("{}, accepts {}", send.name(), accept.join(" and "))
 }
 
 fn or_none(value: Option<impl Display>) -> String {

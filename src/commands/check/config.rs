@@ -16,9 +16,10 @@ pub(super) fn summary(path: &Path, config: &FilterConfig) -> String {
     let mut line = |name: &str, value: String| {
         let _ = writeln!(text, "  {name:<11} {value}");
     };
+    let lf2 = if config.peers.accepts_lf2() { format!(", lf2 on {}", config.lf.lf2_port) } else { String::new() };
     line(
         "filter of",
-        format!("{}, LF on UDP port {}, DRKey protocol {}", config.isd_as, config.lf.port, config.lf.protocol),
+        format!("{}, LF on UDP port {}{lf2}, DRKey protocol {}", config.isd_as, config.lf.port, config.lf.protocol),
     );
     for port in &config.ports {
         let target = &config.ports[port.forward_to].name;

@@ -18,6 +18,7 @@ pub(super) fn from_config(config: &FilterConfig, list: &AsList) -> Result<Filter
     let settings = Settings {
         routes: list.routes(),
         best_effort_refusals: list.refuses_best_effort(),
+        accept_lf2: list.accepts_lf2(),
         ..pipeline_settings(config, now())
     };
     let workers = config.workers.count;

@@ -81,6 +81,8 @@ fn document(peer: &Peer) -> Value {
         "drkey_protocol": peer.drkey_protocol,
         "name": peer.name,
         "key_source": peer.key_source,
+        "encapsulation": peer.encapsulation,
+        "accept": peer.accept,
         "keys": peer.keys,
         "degraded": peer.degraded,
     })

@@ -32,7 +32,10 @@ pub(super) fn row(peer: &Peer, now: Timestamp) -> String {
 /// All there is to say of a peer's keys.
 pub(super) fn details(peer: &Peer, now: Timestamp) -> String {
     let called = peer.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-    let title = format!("{}{called}, keys from {}\n", name(&named(peer)), peer.key_source);
+    // Which encapsulation it is goes without saying where there is but the usual one.
+    let encapsulation =
+        if peer.encapsulation == "lf" { String::new() } else { format!(", sent {}", peer.encapsulation) };
+    let title = format!("{}{called}, keys from {}{encapsulation}\n", name(&named(peer)), peer.key_source);
     title + &containers(&peer.keys, now) + &trouble(peer.degraded.as_ref(), now)
 }
 
@@ -139,6 +142,8 @@ mod tests {
             name: Some("Zurich".to_owned()),
             prefixes: Vec::new(),
             key_source: "shared_secret".to_owned(),
+            encapsulation: "lf".to_owned(),
+            accept: vec!["lf".to_owned()],
             traffic: Traffic::default(),
             keys: PeerKeys {
                 inbound: epoch("2026-11-21T02:00:00Z", "2026-11-21T05:00:00Z"),

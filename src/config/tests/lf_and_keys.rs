@@ -5,6 +5,11 @@ use super::*;
 #[test]
 fn bad_lf_settings_are_refused() {
     refused("[lf]\nport = 0", "lf.port: 0 is too small: 1 to 65535");
+    refused("[lf]\nlf2_port = 0", "lf.lf2_port: 0 is too small: 1 to 65535");
+    refused(
+        "[lf]\nport = 49148",
+        "lf.lf2_port: 49148 is both lf.port and lf.lf2_port: the encapsulations are told apart by their ports",
+    );
     refused("[lf]\ndrkey_protocol = 65536", "lf.drkey_protocol: 65536 is too large: 0 to 65535");
     refused(
         "[lf]\nsource_port = \"random\"",

@@ -104,7 +104,7 @@ impl Actor {
             let list = Arc::clone(&state.list);
             for peer in list.peers() {
                 let limit = peer.limit_or(state.default_limit);
-                self.admit(&mut state, peer.key, &limit, kept.take(peer.key), now);
+                self.admit(&mut state, peer, &limit, kept.take(peer.key), now);
             }
         }
         self.settle(PATIENCE).await;
@@ -284,9 +284,17 @@ impl Actor {
     }
 
     /// Makes a new peer known, with the keys that were kept for it.
-    pub(super) fn admit(&self, state: &mut State, key: PeerKey, limit: &LimitSettings, held: HeldKeys, now: Clock) {
-        let limit = Limit::from_settings(limit, now.monotonic);
-        state.peers.insert(key, Arc::new(PeerState::new(key, limit, self.publisher.workers())));
+    pub(super) fn admit(
+        &self,
+        state: &mut State,
+        peer: &ListedPeer,
+        limit: &LimitSettings,
+        held: HeldKeys,
+        now: Clock,
+    ) {
+        let (key, limit) = (peer.key, Limit::from_settings(limit, now.monotonic));
+        let peer = PeerState::new(key, limit, self.publisher.workers()).with_encapsulation(peer.encapsulation);
+        state.peers.insert(key, Arc::new(peer));
         state.keys.add(key, held, now.unix);
     }
 

@@ -159,6 +159,7 @@ impl Actor {
         changes.without_key = self.welcome(&list, &difference, default_limit).await;
 
         settings.best_effort_refusals = list.refuses_best_effort();
+        settings.accept_lf2 = list.accepts_lf2();
         settings.routes = list.routes();
         self.publisher.replace_settings(settings);
         // A worker that does not poll looks nothing up either.
@@ -227,9 +228,9 @@ impl Actor {
         let rekeyed: Vec<_> = rekeyed.map(|(peer, _)| *peer).collect();
         {
             let mut state = self.shared.write();
-            for peer in &difference.added {
-                let limit = list.get(*peer).map_or(default_limit, |peer| peer.limit_or(default_limit));
-                self.admit(&mut state, *peer, &limit, HeldKeys::default(), now);
+            for peer in difference.added.iter().filter_map(|peer| list.get(*peer)) {
+                let limit = peer.limit_or(default_limit);
+                self.admit(&mut state, peer, &limit, HeldKeys::default(), now);
             }
             // Sources are found in the list. Until the new one is in force, it has both its own peers and those that go.
             state.coming = Some(Arc::clone(list));
@@ -237,7 +238,7 @@ impl Actor {
                 state.keys.replace_source(*peer, now.unix);
             }
         }
-        self.relimit(list, default_limit);
+        self.restate(list, default_limit);
         self.step();
         if !difference.added.is_empty() || !rekeyed.is_empty() {
             self.settle(PATIENCE).await;
@@ -247,22 +248,30 @@ impl Actor {
         without.map(|peer| PeerName::from(*peer)).collect()
     }
 
-    /// Gives peers that may send more or less than before their new limit. Their counters go on.
-    fn relimit(&mut self, list: &AsList, default_limit: LimitSettings) {
+    /// Gives peers their new limit that may send more or less than before, and their new encapsulation that have another. What is not
+    /// new about them, and their counters, go on.
+    fn restate(&mut self, list: &AsList, default_limit: LimitSettings) {
         let now = self.publisher.clock();
         let entries = {
             let mut state = self.shared.write();
             let changed = list.peers().iter().filter_map(|peer| {
-                let before = state.list.get(peer.key)?.limit_or(state.default_limit);
-                let after = peer.limit_or(default_limit);
-                (before != after).then_some((peer.key, after))
+                let before = state.list.get(peer.key)?;
+                let limit = peer.limit_or(default_limit);
+                let limit = (before.limit_or(state.default_limit) != limit).then_some(limit);
+                let encapsulation = (before.encapsulation != peer.encapsulation).then_some(peer.encapsulation);
+                (limit.is_some() || encapsulation.is_some()).then_some((peer.key, limit, encapsulation))
             });
             let changed: Vec<_> = changed.collect();
-            for (peer, limit) in &changed {
-                let limit = Limit::from_settings(limit, now.monotonic);
-                state.peers.entry(*peer).and_modify(|state| *state = Arc::new(state.with_limit(limit)));
+            for (peer, limit, encapsulation) in &changed {
+                let Some(state) = state.peers.get_mut(peer) else { continue };
+                if let Some(limit) = limit {
+                    *state = Arc::new(state.with_limit(Limit::from_settings(limit, now.monotonic)));
+                }
+                if let Some(encapsulation) = encapsulation {
+                    *state = Arc::new(state.with_encapsulation(*encapsulation));
+                }
             }
-            state.entries(changed.into_iter().map(|(peer, _)| peer), now.unix)
+            state.entries(changed.into_iter().map(|(peer, ..)| peer), now.unix)
         };
         if !entries.is_empty() {
             self.publish(entries);

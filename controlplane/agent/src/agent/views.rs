@@ -200,6 +200,8 @@ impl State {
             name: peer.name.as_deref().map(str::to_owned),
             prefixes: peer.prefixes.iter().map(ToString::to_string).collect(),
             key_source: peer.source.kind().to_owned(),
+            encapsulation: peer.encapsulation.send.name().to_owned(),
+            accept: peer.encapsulation.accept.iter().map(|accepted| accepted.name().to_owned()).collect(),
             traffic: self.peers.get(&peer.key).map(|peer| Traffic::from(&peer.tally())).unwrap_or_default(),
             keys: peer_keys(&view),
             degraded: view.degraded.as_ref().map(degraded),

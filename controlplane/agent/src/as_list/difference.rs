@@ -11,7 +11,7 @@ use crate::api::model::{Change, ChangedPeer, Changes, PeerName};
 /// What has to be done to get from one list to another, each part in the order of the peers' keys.
 ///
 /// A peer that was removed and added again in one step is not in it, or is among the changed. A new name concerns nobody but
-/// those who look; new prefixes and another policy only the routes; a new limit only the peer's bucket; and only where `keys` is among
+/// those who look; new prefixes and another policy only the routes; a new limit only the peer's bucket; another encapsulation only the peer's state; and only where `keys` is among
 /// the changes are there keys to fetch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -85,6 +85,7 @@ fn changes(old: &ListedPeer, new: &ListedPeer) -> Vec<Change> {
         (Change::Prefixes, old.prefixes != new.prefixes),
         (Change::Limit, old.limit != new.limit),
         (Change::BestEffort, old.refuse_best_effort != new.refuse_best_effort),
+        (Change::Encapsulation, old.encapsulation != new.encapsulation),
         (Change::Keys, !same_source(&old.source, &new.source)),
     ];
     differs.into_iter().filter_map(|(change, differs)| differs.then_some(change)).collect()

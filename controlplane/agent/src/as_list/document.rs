@@ -2,6 +2,7 @@
 
 use photongate_drkey::calendar;
 use photongate_pipeline::limits::LimitSettings;
+use photongate_pipeline::{Encapsulation, Encapsulations, PeerEncapsulation};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -38,6 +39,12 @@ pub struct PeerDocument {
     /// What becomes of packets from its prefixes without a proof of origin: `allow` or `drop`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best_effort: Option<String>,
+    /// What packets to it are put into: `lf` or `lf2`. `lf` if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encapsulation: Option<String>,
+    /// What packets from it may be in. Only what is sent if it is left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accept: Vec<String>,
     /// What its keys are made of, if they are made of shared secrets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared_secrets: Vec<SecretDocument>,
@@ -95,6 +102,8 @@ impl From<&AsList> for AsListDocument {
 impl From<&ListedPeer> for PeerDocument {
     fn from(peer: &ListedPeer) -> Self {
         let secrets = peer.source.secrets();
+        let PeerEncapsulation { send, accept } = peer.encapsulation;
+        let names = |accept: Encapsulations| accept.iter().map(|accepted| accepted.name().to_owned()).collect();
         let secret =
             |not_before| SecretDocument { secret: None, held: true, not_before: calendar(not_before).to_string() };
         Self {
@@ -105,6 +114,8 @@ impl From<&ListedPeer> for PeerDocument {
             keys: Some(peer.source.kind().to_owned()),
             limit: peer.limit.as_deref().copied().map(LimitDocument::from),
             best_effort: peer.refuse_best_effort.then(|| "drop".to_owned()),
+            encapsulation: (send != Encapsulation::default()).then(|| send.name().to_owned()),
+            accept: if accept == Encapsulations::only(send) { Vec::new() } else { names(accept) },
             shared_secrets: secrets.iter().map(|held| secret(held.not_before)).collect(),
         }
     }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use photongate_pipeline::limits::LimitSettings;
 use photongate_pipeline::routes::RouteTable;
-use photongate_pipeline::{PeerKey, Route};
+use photongate_pipeline::{Encapsulation, PeerEncapsulation, PeerKey, Route};
 use photongate_wire::UnixNanos;
 
 use crate::keys::shared_secret::Secret;
@@ -50,6 +50,8 @@ pub struct ListedPeer {
     pub limit: Option<Box<LimitSettings>>,
     /// Whether packets from its prefixes are refused if they have no proof of origin.
     pub refuse_best_effort: bool,
+    /// What its packets and ours are put into.
+    pub encapsulation: PeerEncapsulation,
     /// Where its keys come from.
     pub source: Source,
 }
@@ -94,6 +96,11 @@ impl AsList {
     /// Whether any peer refuses packets without a proof of origin.
     pub fn refuses_best_effort(&self) -> bool {
         self.peers.iter().any(|peer| peer.refuse_best_effort)
+    }
+
+    /// Whether any peer may send packets in `lf2`.
+    pub fn accepts_lf2(&self) -> bool {
+        self.peers.iter().any(|peer| peer.encapsulation.accept.contains(Encapsulation::Lf2))
     }
 
     /// Peers none of whose secrets may be used yet at `now`: until then there are no keys for them.

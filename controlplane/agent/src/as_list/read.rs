@@ -9,7 +9,7 @@ use std::path::Path;
 use ipnet::IpNet;
 use photongate_drkey::Protocol;
 use photongate_net::config::{self, Format, FromValue, Loaded, Problem, Problems, Reported, Section, Value};
-use photongate_pipeline::PeerKey;
+use photongate_pipeline::{Encapsulation, Encapsulations, PeerEncapsulation, PeerKey};
 use photongate_wire::IsdAs;
 
 use super::secrets::Secrets;
@@ -134,6 +134,7 @@ fn peer<'c>(section: &mut Section<'_>, context: &Context<'c>, taken: &mut Taken<
     let limit = section.optional::<Limit>("limit");
     let refuse_best_effort =
         section.or_with("best_effort", false, |value| value.choice(&[("allow", false), ("drop", true)]));
+    let encapsulation = encapsulation(section);
     let kind = section.or_with("keys", Kind::SharedSecret, |value| kind(value, context));
     let protocol = protocol.map(|own| own.map_or(context.default_protocol, Protocol));
     let key = isd_as.and_then(|isd_as| Ok(PeerKey { isd_as, protocol: protocol? }));
@@ -165,8 +166,24 @@ fn peer<'c>(section: &mut Section<'_>, context: &Context<'c>, taken: &mut Taken<
         prefixes: prefixes.as_slice().into(),
         limit: limit?.map(|limit| Box::new(limit.0)),
         refuse_best_effort: refuse_best_effort?,
+        encapsulation: encapsulation?,
         source: source?,
     })
+}
+
+/// What is sent and what is accepted: only what is sent, unless `accept` says more.
+fn encapsulation(section: &mut Section<'_>) -> Result<PeerEncapsulation, Reported> {
+    let choices = Encapsulation::ALL.map(|encapsulation| (encapsulation.name(), encapsulation));
+    let send = section.or_with("encapsulation", Encapsulation::default(), |value| value.choice(&choices));
+    let accept = section.optional_with("accept", |value| {
+        let accepted: Encapsulations = value.items(|value| value.choice(&choices))?.into_iter().collect();
+        if accepted == Encapsulations::default() {
+            return Err(value.refuse("accepts nothing: write what the peer may send, such as [\"lf\", \"lf2\"]"));
+        }
+        Ok(accepted)
+    });
+    let send = send?;
+    Ok(PeerEncapsulation { send, accept: accept?.unwrap_or(Encapsulations::only(send)) })
 }
 
 /// What operators call a peer. It is shown on terminals and pages, so nothing in it may act there.

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use photongate_crypto::Key;
 use photongate_drkey::Protocol;
+use photongate_pipeline::Encapsulations;
 use photongate_wire::IsdAs;
 use proptest::collection::{btree_set, vec};
 use proptest::option;
@@ -71,6 +72,7 @@ fn another_name_is_no_reason_to_do_anything_else() {
     assert_eq!(changes(|peer| peer.limit = None), [Change::Limit]);
     assert_eq!(changes(|peer| peer.prefixes = Box::default()), [Change::Prefixes]);
     assert_eq!(changes(|peer| peer.refuse_best_effort = true), [Change::BestEffort]);
+    assert_eq!(changes(|peer| peer.encapsulation.accept = Encapsulations::ALL), [Change::Encapsulation]);
     assert_eq!(changes(|peer| peer.source = source(&[(2, 0)])), [Change::Keys]);
     assert_eq!(changes(|peer| peer.source = source(&[(1, 0), (1, 1)])), [Change::Keys]);
     assert_eq!(changes(|peer| peer.source = source(&[(1, 0)])), [], "the same secret, read anew");
@@ -133,6 +135,7 @@ fn apply(from: &AsList, difference: &Difference, to: &AsList) -> AsList {
                 Change::Prefixes => peer.prefixes = new.prefixes.clone(),
                 Change::Limit => peer.limit = new.limit.clone(),
                 Change::BestEffort => peer.refuse_best_effort = new.refuse_best_effort,
+                Change::Encapsulation => peer.encapsulation = new.encapsulation,
                 Change::Keys => peer.source = new.source.clone(),
             }
         }
@@ -191,17 +194,26 @@ fn listed_peer() -> impl Strategy<Value = ListedPeer> {
     });
     let name = option::of("[a-zé\"\\\\ ]{0,8}x");
     let secrets = btree_set((0..3_u8, 0..3_u64), 1..3);
-    (1..4_u16, 0..2_u16, name, btree_set(prefix, 0..3), limit, any::<bool>(), secrets).prop_map(
-        |(isd, protocol, name, prefixes, limit, refuse_best_effort, secrets)| ListedPeer {
+    let encapsulations = (any::<bool>(), prop::sample::select(vec![ONLY_LF, ONLY_LF2, Encapsulations::ALL]));
+    let encapsulation = encapsulations.prop_map(|(lf2, accept)| PeerEncapsulation {
+        send: if lf2 { Encapsulation::Lf2 } else { Encapsulation::Lf },
+        accept,
+    });
+    (1..4_u16, 0..2_u16, name, btree_set(prefix, 0..3), limit, any::<bool>(), encapsulation, secrets).prop_map(
+        |(isd, protocol, name, prefixes, limit, refuse_best_effort, encapsulation, secrets)| ListedPeer {
             key: PeerKey { isd_as: isd_as(isd), protocol: Protocol(protocol) },
             name: name.map(String::into_boxed_str),
             prefixes: prefixes.into_iter().collect(),
             limit: limit.map(Box::new),
             refuse_best_effort,
+            encapsulation,
             source: source(&secrets.into_iter().collect::<Vec<_>>()),
         },
     )
 }
+
+const ONLY_LF: Encapsulations = Encapsulations::only(Encapsulation::Lf);
+const ONLY_LF2: Encapsulations = Encapsulations::only(Encapsulation::Lf2);
 
 fn plain(isd: u16, prefixes: &[&str]) -> ListedPeer {
     ListedPeer {
@@ -210,6 +222,7 @@ fn plain(isd: u16, prefixes: &[&str]) -> ListedPeer {
         prefixes: prefixes.iter().map(|prefix| prefix.parse().unwrap()).collect(),
         limit: None,
         refuse_best_effort: false,
+        encapsulation: PeerEncapsulation::default(),
         source: source(&[(1, 0)]),
     }
 }

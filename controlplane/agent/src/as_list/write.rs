@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{self, SHA256};
 use photongate_crypto::Key;
 use photongate_drkey::calendar;
 use photongate_pipeline::limits::LimitSettings;
+use photongate_pipeline::{Encapsulation, Encapsulations, PeerEncapsulation};
 use zeroize::Zeroizing;
 
 use super::{AsList, ListedPeer, Source};
@@ -87,6 +88,16 @@ fn write_peer(peer: &ListedPeer, secrets: Secrets, out: &mut impl Write) -> fmt:
     }
     if peer.refuse_best_effort {
         writeln!(out, "best_effort = \"drop\"")?;
+    }
+    let PeerEncapsulation { send, accept } = peer.encapsulation;
+    if send != Encapsulation::default() {
+        writeln!(out, "encapsulation = \"{}\"", send.name())?;
+    }
+    if accept != Encapsulations::only(send) {
+        let names: Vec<&str> = accept.iter().map(Encapsulation::name).collect();
+        write!(out, "accept = [")?;
+        write_separated(&names, out, |name, out| write!(out, "\"{name}\""))?;
+        writeln!(out, "]")?;
     }
     let Source::SharedSecret(list) = &peer.source else { return Ok(()) };
     write!(out, "shared_secrets = [")?;

@@ -257,6 +257,7 @@ fn settings(params: &PipelineParams) -> Settings {
         local: IsdAs::from_bits(1 << 48 | 0xff00_ffff_ffff),
         lf: LfSettings {
             port: LF_PORT,
+            lf2_port: LF_PORT - 1,
             protocol: PROTOCOL,
             source_port: SourcePort::Fixed,
             public_v4: None,
@@ -266,6 +267,7 @@ fn settings(params: &PipelineParams) -> Settings {
         ports: vec![port("in", role, 1), port("out", Role::Auto, 0)],
         routes: RouteTable::new((0..params.peers).map(route)).expect("every peer has a prefix of its own"),
         best_effort_refusals: false,
+        accept_lf2: false,
         overall: Arc::new(Limit::UNLIMITED),
         authenticated: Arc::new(Limit::UNLIMITED),
         best_effort: None,

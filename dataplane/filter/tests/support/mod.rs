@@ -93,6 +93,7 @@ pub(crate) fn settings(local: &str, peer: &str, prefix: &str, times: KeyTimes) -
         local: local.parse().unwrap(),
         lf: LfSettings {
             port: LF_PORT,
+            lf2_port: LF_PORT - 1,
             protocol: Protocol(3),
             source_port: SourcePort::Fixed,
             public_v4: None,
@@ -102,6 +103,7 @@ pub(crate) fn settings(local: &str, peer: &str, prefix: &str, times: KeyTimes) -
         ports: vec![port("inside", Role::Inside, 1), port("outside", Role::Outside, 0)],
         routes: RouteTable::new([(prefix.parse().unwrap(), route)]).unwrap(),
         best_effort_refusals: false,
+        accept_lf2: false,
         overall: Arc::new(Limit::UNLIMITED),
         authenticated: Arc::new(Limit::UNLIMITED),
         best_effort: Some(Arc::new(Limit::UNLIMITED)),

@@ -11,8 +11,9 @@ use photongate_pipeline::limits::{Limit, LimitSettings};
 use photongate_pipeline::routes::RouteTable;
 use photongate_pipeline::timestamps::TimestampIssuer;
 use photongate_pipeline::{
-    Clock, ControlPolicy, Entry, Frame, LfSettings, MemoryDictionary, NextHop, Outcome, Parts, PeerKey, PeerState,
-    Pipeline, PortIndex, PortSettings, Role, Route, Settings, SourcePort, UnknownDestination,
+    Clock, ControlPolicy, Encapsulation, Entry, Frame, LfSettings, MemoryDictionary, NextHop, Outcome, Parts,
+    PeerEncapsulation, PeerKey, PeerState, Pipeline, PortIndex, PortSettings, Role, Route, Settings, SourcePort,
+    UnknownDestination,
 };
 use photongate_wire::{IsdAs, MacAddress, Nanos, UnixNanos};
 use std::sync::Arc;
@@ -36,6 +37,9 @@ pub(crate) struct Filter {
     pub(crate) pipeline: Pipeline,
     pub(crate) peer: Arc<PeerState>,
 }
+
+/// Where packets in `lf2` go.
+pub(crate) const LF2_PORT: u16 = 49_148;
 
 pub(crate) const INSIDE: PortIndex = PortIndex(0);
 pub(crate) const OUTSIDE: PortIndex = PortIndex(1);
@@ -76,6 +80,7 @@ impl Side {
             local: isd_as(self.local),
             lf: LfSettings {
                 port: self.port,
+                lf2_port: LF2_PORT,
                 protocol: Protocol(self.protocol),
                 source_port: SourcePort::Fixed,
                 public_v4: None,
@@ -89,6 +94,7 @@ impl Side {
             ],
             routes: RouteTable::new(routes).unwrap(),
             best_effort_refusals: false,
+            accept_lf2: false,
             overall: Arc::new(Limit::UNLIMITED),
             authenticated: Arc::new(Limit::UNLIMITED),
             best_effort: Some(Arc::new(Limit::UNLIMITED)),
@@ -128,6 +134,14 @@ impl Filter {
     pub(crate) fn limit_peer(&mut self, now: UnixNanos, settings: &LimitSettings) {
         let limit = Limit::from_settings(settings, now);
         self.peer = Arc::new(PeerState::new(self.side.peer_key(), limit, 1));
+        self.rekey(now);
+    }
+
+    /// Uses `encapsulation` with the peer from now on. Limits and counters go on.
+    pub(crate) fn use_encapsulation(&mut self, now: UnixNanos, encapsulation: PeerEncapsulation) {
+        self.peer = Arc::new(self.peer.with_encapsulation(encapsulation));
+        self.settings.accept_lf2 = encapsulation.accept.contains(Encapsulation::Lf2);
+        self.pipeline.replace_settings(Arc::new(self.settings.clone()));
         self.rekey(now);
     }
 

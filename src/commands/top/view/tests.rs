@@ -292,6 +292,8 @@ fn peer(isd: usize, packets: u64, is_dark: Option<bool>) -> Peer {
         name: None,
         prefixes: vec!["10.0.0.0/8".to_owned()],
         key_source: "shared_secret".to_owned(),
+        encapsulation: "lf".to_owned(),
+        accept: vec!["lf".to_owned()],
         traffic: Traffic {
             verdicts: [("accepted".to_owned(), Count { packets, bytes: 0 })].into(),
             ..Traffic::default()

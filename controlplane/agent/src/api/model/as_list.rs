@@ -94,6 +94,8 @@ pub enum Change {
     Limit,
     /// Whether packets from its prefixes must be authenticated.
     BestEffort,
+    /// What its packets and ours are put into.
+    Encapsulation,
     /// Where its keys come from, or the secrets they are made of.
     Keys,
 }

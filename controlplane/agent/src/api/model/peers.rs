@@ -30,6 +30,12 @@ pub struct Peer {
     pub prefixes: Vec<String>,
     /// Where its keys come from: `shared_secret`.
     pub key_source: String,
+    /// What packets to it are put into: `lf` or `lf2`.
+    #[schema(example = "lf")]
+    pub encapsulation: String,
+    /// What packets from it may be in.
+    #[schema(example = json!(["lf"]))]
+    pub accept: Vec<String>,
     /// What was counted for it. Of dropped packets, the peer is the one that the packet names, proven or not.
     pub traffic: Traffic,
     /// The epochs of its keys.

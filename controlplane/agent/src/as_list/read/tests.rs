@@ -36,7 +36,28 @@ fn what_a_peer_does_not_say_has_its_default() {
     assert_eq!(peer.key.protocol, context().default_protocol);
     assert_eq!((peer.name.as_deref(), peer.prefixes.len(), peer.limit.as_ref()), (None, 0, None));
     assert!(!peer.refuse_best_effort);
+    assert_eq!(peer.encapsulation, PeerEncapsulation::only(Encapsulation::Lf));
     assert_eq!(peer.source.kind(), "shared_secret");
+}
+
+#[test]
+fn a_peer_accepts_what_it_is_sent_or_what_its_section_says() {
+    let encapsulation = |text: &str| read(&peer("3-1", text)).unwrap().list.peers()[0].encapsulation;
+    assert_eq!(encapsulation("encapsulation = \"lf2\""), PeerEncapsulation::only(Encapsulation::Lf2));
+    let both = PeerEncapsulation { send: Encapsulation::Lf, accept: Encapsulations::ALL };
+    assert_eq!(encapsulation("accept = [\"lf\", \"lf2\"]"), both);
+    let crossed = PeerEncapsulation { send: Encapsulation::Lf2, accept: Encapsulations::only(Encapsulation::Lf) };
+    assert_eq!(encapsulation("encapsulation = \"lf2\"\naccept = [\"lf\"]"), crossed);
+    assert!(!read(&peer("3-1", "")).unwrap().list.accepts_lf2());
+    assert!(read(&peer("3-1", "encapsulation = \"lf2\"")).unwrap().list.accepts_lf2());
+}
+
+#[test]
+fn encapsulations_that_there_are_not_are_refused() {
+    let refusal = |text: &str| refusals(&peer("3-1", text)).concat();
+    assert!(refusal("encapsulation = \"lf3\"").contains(r#""lf3" is not a choice here: write "lf" or "lf2""#));
+    assert!(refusal("accept = [\"spao\"]").contains(r#""spao" is not a choice here: write "lf" or "lf2""#));
+    assert!(refusal("accept = []").contains("accepts nothing: write what the peer may send"));
 }
 
 #[test]
