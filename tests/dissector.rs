@@ -91,6 +91,36 @@ fn a_datagram_too_short_for_the_header_is_flagged() {
 }
 
 #[test]
+fn an_lf2_header_is_shown_and_its_payload_handed_on() {
+    // The example over IPv6 in docs/protocol/lf2.md.
+    let header = "f23a12340001ff00000001110000a0fa4014690a497db521f32b70d90dd99054739ae491";
+    let header: Vec<u8> = (0..72).step_by(2).map(|at| u8::from_str_radix(&header[at..at + 2], 16).unwrap()).collect();
+    let packet = udp_over_ipv6_to(49148, &[&header, &ECHO_REQUEST]);
+    let mut unknown = packet.clone();
+    unknown[14 + 40 + 8] = 0xf3;
+    let short = udp_over_ipv6_to(49148, &[&header[..35]]);
+    let fields = [
+        "frame.protocols",
+        "photongate.version",
+        "photongate.src_isd_as",
+        "photongate.drkey_protocol",
+        "photongate.next_protocol",
+        "photongate.timestamp",
+        "photongate.tag",
+        "photongate.payload_length",
+        "icmpv6.echo.sequence_number",
+    ];
+    let rows = dissect(&capture(std::slice::from_ref(&packet)), 49149, &fields);
+    let protocols = "eth:ethertype:ipv6:udp:photongate:icmpv6:data";
+    let tag = "497db521f32b70d90dd99054739ae491";
+    assert_eq!(rows[0], [protocols, "0xf2", "1-ff00:0:111", "4660", "58", "176996677347594", tag, "13", "7"]);
+    let rows = dissect(&capture(&[packet, unknown, short]), 49149, &["photongate.version", "_ws.expert.message"]);
+    assert_eq!(rows[0][0], "0xf2");
+    assert!(rows[1][1].starts_with("The version is not 0xf2: receivers drop this packet"), "{:?}", rows[1]);
+    assert_eq!(rows[2], ["", "Too short for a LightningFilter header: receivers drop this packet"]);
+}
+
+#[test]
 fn other_udp_ports_are_left_alone() {
     let capture = capture(&[udp_over_ipv6(&[&Header::VALID.bytes()])]);
     let rows = dissect(&capture, 50000, &["photongate.src_isd_as", "udp.dstport"]);
@@ -151,9 +181,14 @@ impl Header {
 
 /// An Ethernet frame with a UDP datagram over IPv6, from and to the default port, that carries `parts` one after the other.
 fn udp_over_ipv6(parts: &[&[u8]]) -> Vec<u8> {
+    udp_over_ipv6_to(49149, parts)
+}
+
+/// The same, from and to another port.
+fn udp_over_ipv6_to(port: u16, parts: &[&[u8]]) -> Vec<u8> {
     let payload = parts.concat();
     let udp_length = u16::try_from(8 + payload.len()).expect("test packets are short").to_be_bytes();
-    let port = 49149_u16.to_be_bytes();
+    let port = port.to_be_bytes();
     let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x86, 0xdd];
     frame.extend_from_slice(&[0x60, 0, 0, 0, udp_length[0], udp_length[1], 17, 64]);
     frame.extend_from_slice(&"fd00:248:1::1".parse::<std::net::Ipv6Addr>().expect("an address").octets());
