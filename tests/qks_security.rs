@@ -187,7 +187,7 @@ async fn relayed_frames_that_are_changed_replayed_or_cut_short_are_refused() {
     let json_of = |frame: &Frame| serde_json::to_value(frame).unwrap();
     let announce = async |place: u32| {
         let material = Material { key_bytes: bytes, count: 1, pieces: vec![piece(place)], sealed: None };
-        let id = AssignmentId::from_random([place as u8; AssignmentId::LENGTH]);
+        let id = AssignmentId::from_bytes([place as u8; AssignmentId::LENGTH]);
         let reservation = Reservation { id, material, purpose: Purpose::OneMessage };
         let answer = post(&bob, site.peer_url("a", "reserve"), &json!({ "reservations": [reservation] })).await;
         assert_eq!(answer.json, json!({"outcomes": [null]}), "{answer:?}");
@@ -216,7 +216,7 @@ async fn relayed_frames_that_are_changed_replayed_or_cut_short_are_refused() {
     }
     // Bytes that were given out once are not given out again, not even to their owner.
     let material = Material { key_bytes: bytes, count: 1, pieces: vec![piece(0)], sealed: None };
-    let id = AssignmentId::from_random([9; AssignmentId::LENGTH]);
+    let id = AssignmentId::from_bytes([9; AssignmentId::LENGTH]);
     let again = Reservation { id, material, purpose: Purpose::OneMessage };
     let answer = post(&bob, site.peer_url("a", "reserve"), &json!({ "reservations": [again] })).await;
     assert_eq!(answer.json["outcomes"][0]["material"]["why"], "gone", "{answer:?}");

@@ -220,9 +220,9 @@ impl KeyService {
         {
             return Err(unmet());
         }
-        let id = random_id()?;
+        let id = AssignmentId::draw(now()).map_err(no_randomness)?;
         let mut bytes = Zeroizing::new(vec![0; request.bytes() as usize]);
-        getrandom::fill(&mut bytes).map_err(|error| ApiError::unavailable(format!("no randomness: {error}")))?;
+        getrandom::fill(&mut bytes).map_err(no_randomness)?;
         let sealed = Some(self.materials.seal_assignment(id, &bytes).await?);
         let material = Material { sealed, ..request.material(Vec::new()) };
         let assignment = |takers| Assignment {
@@ -273,9 +273,9 @@ impl KeyService {
         takers: Vec<SaeId>,
         request: &CheckedRequest,
     ) -> Result<KeyRows, ApiError> {
-        let id = random_id()?;
+        let id = AssignmentId::draw(now()).map_err(no_randomness)?;
         let mut bytes = Zeroizing::new(vec![0; request.bytes() as usize]);
-        getrandom::fill(&mut bytes).map_err(|error| ApiError::unavailable(format!("no randomness: {error}")))?;
+        getrandom::fill(&mut bytes).map_err(no_randomness)?;
         let sealed = Some(self.materials.seal_assignment(id, &bytes).await?);
         let material = Material { sealed, ..request.material(Vec::new()) };
         let (master, expires_at) = (master.clone(), self.expiry());
@@ -330,7 +330,7 @@ impl KeyService {
         let is_relaxed = extensions.relaxed.value() == Some(&true);
         let (mut number, mut attempts) = (request.number, ATTEMPTS);
         loop {
-            let id = random_id().map_err(|error| PeerError::Unreachable(error.to_string()))?;
+            let id = AssignmentId::draw(now()).map_err(|error| PeerError::Unreachable(error.to_string()))?;
             let bytes = u64::from(request.key_bytes) * u64::from(number);
             let reservation = |pieces| Reservation {
                 id,
@@ -440,10 +440,8 @@ fn all_of(id: AssignmentId, material: Material) -> KeyRows {
     KeyRows { rows: vec![RowOfKeys { id, material }], keys }
 }
 
-fn random_id() -> Result<AssignmentId, ApiError> {
-    let mut bytes = [0; AssignmentId::LENGTH];
-    getrandom::fill(&mut bytes).map_err(|error| ApiError::unavailable(format!("no randomness: {error}")))?;
-    Ok(AssignmentId::from_random(bytes))
+fn no_randomness(error: getrandom::Error) -> ApiError {
+    ApiError::unavailable(format!("no randomness: {error}"))
 }
 
 fn unknown_slave(slave: &SaeId) -> ApiError {

@@ -242,9 +242,8 @@ impl Neighbour {
     /// # Errors
     /// [`TakeFailure`].
     pub async fn take_for_message(&self, store: &Store, bytes: u32) -> Result<Vec<Piece>, TakeFailure> {
-        let mut random = [0; AssignmentId::LENGTH];
-        getrandom::fill(&mut random).map_err(|error| PeerError::Unreachable(format!("no randomness: {error}")))?;
-        let id = AssignmentId::from_random(random);
+        let id =
+            AssignmentId::draw(now()).map_err(|error| PeerError::Unreachable(format!("no randomness: {error}")))?;
         for _ in 0..ATTEMPTS {
             let taken = self.take(store, bytes.into(), Wish::default(), |pieces| Reservation {
                 id,

@@ -81,8 +81,7 @@ impl Backend {
                     .busy_timeout(PATIENCE)
                     .pragma("secure_delete", "fast")
                     // Whoever commits the page too many waits until all are in the database itself.
-                    .pragma("wal_autocheckpoint", LOG_PAGES)
-                    .pragma("cache_size", CACHED_PAGES);
+                    .pragma("wal_autocheckpoint", LOG_PAGES);
                 let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
                 Ok(Self::Sqlite(pool.connect_with(options).await?))
             }
@@ -178,6 +177,4 @@ dispatch! {
 const CONNECTIONS: u32 = 4;
 /// How long SQLite's log becomes, in pages of 4 KiB.
 const LOG_PAGES: &str = "8000";
-/// How many pages SQLite holds in memory at most, for each connection.
-const CACHED_PAGES: &str = "4000";
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -3,8 +3,7 @@
 /// The table that says which versions were applied, made before all others.
 pub(super) const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT PRIMARY KEY)";
 
-/// One list of statements a version. `{bytes}` stands for the database's type for bytes, `{clustered}` for what keeps the rows of a table in
-/// its primary key's index, where that has to be said: who writes a row there writes one page instead of two. Instants are nanoseconds since 1970, streams and
+/// One list of statements a version. `{bytes}` stands for the database's type for bytes. Instants are nanoseconds since 1970, streams and
 /// ids text.
 pub(super) const VERSIONS: &[&[&str]] = &[FIRST, CLAIMS];
 
@@ -26,7 +25,7 @@ const FIRST: &[&str] = &[
         PRIMARY KEY (stream, number)
     )",
     "CREATE TABLE stream (stream TEXT PRIMARY KEY, next BIGINT NOT NULL)",
-    "CREATE TABLE assignment (id TEXT PRIMARY KEY, body TEXT NOT NULL, expires_at BIGINT NOT NULL){clustered}",
+    "CREATE TABLE assignment (id TEXT PRIMARY KEY, body TEXT NOT NULL, expires_at BIGINT NOT NULL)",
     "CREATE INDEX assignment_expiry ON assignment (expires_at)",
     "CREATE TABLE answer (
         caller TEXT NOT NULL,

@@ -175,7 +175,7 @@ async fn an_answer_that_may_be_asked_for_again_is_kept_with_the_keys_it_took(dat
 
 fn assignment(id: u8, takers: &[&str], count: u16) -> Assignment {
     Assignment {
-        id: AssignmentId::from_random([id; 14]),
+        id: AssignmentId::from_bytes([id; 14]),
         master: "alice".parse().unwrap(),
         takers: takers.iter().map(|taker| taker.parse().unwrap()).collect(),
         material: material(count),
@@ -188,7 +188,7 @@ fn material(count: u16) -> Material {
 }
 
 fn take(taker: &str, keys: &[(u8, u16)]) -> Take {
-    let keys = keys.iter().map(|(id, index)| (AssignmentId::from_random([*id; 14]), *index)).collect();
+    let keys = keys.iter().map(|(id, index)| (AssignmentId::from_bytes([*id; 14]), *index)).collect();
     Take { taker: taker.parse().unwrap(), master: "alice".parse().unwrap(), keys, now: UnixNanos(1), remember: None }
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn serve(folder: &Path, number: u16, size: u32) -> Result<()> {
     let key = "A".repeat((size as usize / 8).div_ceil(3) * 4);
     let container = move || {
         let keys = (0..number).map(|index| NamedKey {
-            key_ID: photongate_qks::key_id::AssignmentId::from_random([7; 14]).key(index),
+            key_ID: photongate_qks::key_id::AssignmentId::from_bytes([7; 14]).key(index),
             key: Zeroizing::new(key.clone()),
         });
         Json(KeyContainer { keys: keys.collect(), key_container_extension: None })

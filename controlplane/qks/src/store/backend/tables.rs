@@ -11,8 +11,7 @@ use crate::store::schema::VERSION_TABLE;
 
 /// `$alone` keeps other processes from the tables until the transaction ends; `$rows` is as for changes.
 macro_rules! tables {
-    ($module:ident, $database:ty, begin = $begin:literal, alone = $alone:literal, bytes = $bytes:literal, clustered = $clustered:literal,
-        rows = $rows:literal) => {
+    ($module:ident, $database:ty, begin = $begin:literal, alone = $alone:literal, bytes = $bytes:literal, rows = $rows:literal) => {
         pub(in crate::store) mod $module {
             use sqlx::AssertSqlSafe;
 
@@ -36,7 +35,7 @@ macro_rules! tables {
                 }
                 for (version, statements) in (1_i64..).zip(versions).skip(done) {
                     for statement in *statements {
-                        let statement = statement.replace("{bytes}", $bytes).replace("{clustered}", $clustered);
+                        let statement = statement.replace("{bytes}", $bytes);
                         sqlx::query(AssertSqlSafe(statement)).execute(&mut *tx).await?;
                     }
                     let sql = "INSERT INTO schema_version (version) VALUES ($1)";
@@ -149,12 +148,10 @@ macro_rules! tables {
 }
 
 tables! {
-    sqlite, Sqlite, begin = "BEGIN IMMEDIATE", alone = "SELECT 1", bytes = "BLOB",
-    clustered = " WITHOUT ROWID", rows = "json_each($1)"
+    sqlite, Sqlite, begin = "BEGIN IMMEDIATE", alone = "SELECT 1", bytes = "BLOB", rows = "json_each($1)"
 }
 
 tables! {
     postgres, Postgres, begin = "BEGIN", alone = "SELECT pg_advisory_xact_lock(7021770112)", bytes = "BYTEA",
-    clustered = "",
     rows = "jsonb_array_elements($1::text::jsonb)"
 }
