@@ -1,5 +1,6 @@
 //! `photongate bench`: how fast the packet path is on this machine.
 
+mod crypto;
 mod qks;
 mod reload;
 
@@ -26,6 +27,7 @@ Examples:
     photongate bench pipeline --payload 64 --direction in
     photongate bench pipeline --payload 64 --direction forward     what receiving and sending alone cost
     photongate bench dict --entries 100000 --json
+    photongate bench crypto                                        each kernel in each backend of this machine
     photongate bench reload --peers 100000 --changed 1000
     photongate bench qks --number 1 --concurrency 16")]
 pub(crate) struct Arguments {
@@ -37,6 +39,7 @@ pub(crate) struct Arguments {
 enum Bench {
     Pipeline(PipelineArguments),
     Dict(DictArguments),
+    Crypto(crypto::Arguments),
     Reload(reload::Arguments),
     Qks(qks::Arguments),
 }
@@ -108,6 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.bench {
         Bench::Pipeline(arguments) => pipeline(arguments),
         Bench::Dict(arguments) => dict(arguments),
+        Bench::Crypto(arguments) => crypto::run(arguments),
         Bench::Reload(arguments) => reload::run(arguments),
         Bench::Qks(arguments) => qks::run(arguments),
     }

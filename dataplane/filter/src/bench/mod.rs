@@ -4,11 +4,13 @@
 //! what is measured is what a worker does with them, and what DPDK's port functions cost. Each packet is new, so the duplicate filter meets none
 //! twice, and its memory is as cold as in operation.
 
+mod crypto;
 mod dict;
 mod environment;
 mod pipeline;
 mod traffic;
 
+pub use crypto::{BURSTS, BackendCycles, Cell, CryptoParams, CryptoResults, Kernel, LENGTHS, run_crypto};
 pub use dict::{DictParams, DictResults, run_dict};
 pub use environment::{BenchError, Host};
 pub use pipeline::{PipelineParams, PipelineResults, run_pipeline};
