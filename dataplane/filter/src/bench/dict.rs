@@ -1,11 +1,11 @@
 //! The key dictionary, measured beside a writer that never rests.
 
 use super::environment::{BenchError, Host, environment};
-use super::traffic::{Direction, Traffic, peer_key};
+use super::traffic::{Attack, Direction, Kind, Size, Traffic, peer_key};
 use crate::dictionary::{Dictionary, DictionaryReader, DictionaryWriter};
 use photongate_dpdk::clock;
 use photongate_pipeline::limits::Limit;
-use photongate_pipeline::{Entry, KeyDictionary, PeerState};
+use photongate_pipeline::{Encapsulation, Entry, KeyDictionary, PeerState};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -46,8 +46,16 @@ pub fn run_dict(params: &DictParams) -> Result<DictResults, BenchError> {
         let reason = "there are 1 to 1,000,000 entries";
         return Err(BenchError::Parameter { name: "entries", value: params.entries.into(), reason });
     }
-    let (eal, lcore) = environment(params.entries, params.hugepages)?;
-    let traffic = Traffic::new(Direction::In, 0, params.entries);
+    let (eal, lcores) = environment(params.entries, 1, params.hugepages)?;
+    let lcore = lcores.into_iter().next().ok_or(BenchError::NoLcore)?;
+    let kind = Kind {
+        direction: Direction::In,
+        size: Size::Fixed(0),
+        peers: params.entries,
+        attack: Attack::default(),
+        encapsulation: Encapsulation::Lf,
+    };
+    let traffic = Traffic::new(kind, 0);
     let (dictionary, mut writer) = Dictionary::create(eal, params.entries, 1)?;
     let peers: Vec<Arc<PeerState>> =
         (0..params.entries).map(|peer| Arc::new(PeerState::new(peer_key(peer), Limit::UNLIMITED, 1))).collect();

@@ -8,6 +8,7 @@ use photongate_dpdk::lcore::{LaunchError, WorkerPanic};
 use photongate_dpdk::qsbr::TooManyParticipants;
 use photongate_dpdk::{Eal, EalConfig, EalError, Lcore, MempoolError, PortError, clock};
 use std::fs;
+use std::path::PathBuf;
 
 /// What was measured on.
 #[derive(Clone, Debug)]
@@ -29,8 +30,8 @@ pub enum BenchError {
     /// DPDK does not come up.
     #[error(transparent)]
     Eal(#[from] EalError),
-    /// There is no lcore to measure on.
-    #[error("no processor is free for the worker that is to be measured")]
+    /// There are not as many lcores as workers to measure.
+    #[error("there are not as many processors as workers to be measured")]
     NoLcore,
     /// A port in memory cannot be made.
     #[error(transparent)]
@@ -56,6 +57,14 @@ pub enum BenchError {
     /// The duplicate filter does not fit.
     #[error(transparent)]
     Sizing(#[from] photongate_pipeline::duplicates::SizingError),
+    /// A capture file cannot be written.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// A value that makes no sense.
     #[error("{name} = {value}: {reason}")]
     Parameter {
@@ -97,21 +106,22 @@ impl Host {
     }
 }
 
-/// DPDK with one worker lcore, on the last processor, and enough memory for a dictionary of `peers`.
-pub(super) fn environment(peers: u32, hugepages: bool) -> Result<(Eal, Lcore), BenchError> {
+/// DPDK with so many worker lcores, on the last processors, and enough memory for a dictionary of `peers`.
+pub(super) fn environment(peers: u32, workers: usize, hugepages: bool) -> Result<(Eal, Vec<Lcore>), BenchError> {
     let tables = Dictionary::memory(peers) >> 20;
     // A table takes its memory in one piece, which wants some slack.
     let mib = PACKET_MEMORY_MIB + u32::try_from(tables + tables / 2).unwrap_or(u32::MAX / 2);
+    let usable: Vec<usize> = CpuSet::usable().iter().collect();
     let config = EalConfig {
-        worker_cpus: CpuSet::usable().iter().last().into_iter().collect(),
+        worker_cpus: usable[usable.len().saturating_sub(workers)..].to_vec(),
         memory: if hugepages { Memory::Hugepages { mib } } else { Memory::Ordinary { mib } },
         // Without telemetry nothing listens in its run-time directory, which all runs may share.
         file_prefix: "photongate-bench".to_owned(),
         ..EalConfig::default()
     };
     let eal = Eal::init(config)?;
-    let lcore = eal.workers().next().ok_or(BenchError::NoLcore)?;
-    Ok((eal, lcore))
+    let lcores: Vec<Lcore> = eal.workers().take(workers).collect();
+    if lcores.len() < workers { Err(BenchError::NoLcore) } else { Ok((eal, lcores)) }
 }
 
 const PACKET_MEMORY_MIB: u32 = 128;

@@ -8,10 +8,11 @@ mod crypto;
 mod dict;
 mod environment;
 mod pipeline;
+mod rounds;
 mod traffic;
 
 pub use crypto::{BURSTS, BackendCycles, Cell, CryptoParams, CryptoResults, Kernel, LENGTHS, run_crypto};
 pub use dict::{DictParams, DictResults, run_dict};
 pub use environment::{BenchError, Host};
-pub use pipeline::{PipelineParams, PipelineResults, run_pipeline};
-pub use traffic::Direction;
+pub use pipeline::{PipelineParams, PipelineResults, Session, Source};
+pub use traffic::{Attack, Direction, Size};

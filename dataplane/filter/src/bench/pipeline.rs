@@ -1,44 +1,76 @@
 //! The worker loop, measured.
 
 use super::environment::{BenchError, Host, environment};
-use super::traffic::{Direction, LF_PORT, PLAIN_HEADERS, PROTOCOL, Traffic, host, peer_key};
-use crate::dictionary::Dictionary;
-use crate::egress::{Egress, Path};
+use super::rounds::{Pace, Rounds, StageCycles, results};
+use super::traffic::{
+    Attack, Direction, Kind, LF_PORT, LF2_PORT, LOCAL_AS, PLAIN_HEADERS, PROTOCOL, Size, Traffic, host, peer_key,
+};
+use crate::dictionary::{Dictionary, DictionaryReader};
+use crate::egress::{Egress, Path as Way};
 use crate::port_links::{Outlet, PortLinks};
 use crate::worker::{Timebase, Worker, WorkerParts};
 use arc_swap::ArcSwap;
 use ipnet::{IpNet, Ipv4Net};
+use pcap_file::PcapError;
+use pcap_file::pcap::{PcapPacket, PcapWriter};
 use photongate_crypto::backend;
-use photongate_dpdk::{Burst, Eal, Mempool, MempoolConfig, Port, PortConfig, RxQueue, TxQueue, clock};
+use photongate_dpdk::{Burst, Eal, Lcore, Mempool, MempoolConfig, Port, PortConfig, RxQueue, TxQueue, clock};
 use photongate_drkey::KeyTimes;
 use photongate_pipeline::duplicates::{DuplicateFilter, Sizing};
 use photongate_pipeline::limits::Limit;
 use photongate_pipeline::routes::RouteTable;
 use photongate_pipeline::timestamps::TimestampIssuer;
 use photongate_pipeline::{
-    ControlPolicy, Entry, LfSettings, MAX_BURST, NextHop, Parts, PeerState, Pipeline, PortIndex, PortSettings, Probe,
-    Role, Route, Settings, SourcePort, Stage, Tally, UnknownDestination,
+    ControlPolicy, Encapsulation, Entry, LfSettings, MAX_BURST, NextHop, Parts, PeerEncapsulation, PeerState, Pipeline,
+    PortIndex, PortSettings, Probe, Role, Route, Settings, SourcePort, Stage, Tally, UnknownDestination,
 };
 use photongate_wire::lf::ENCAPSULATION_LEN;
-use photongate_wire::{IsdAs, MacAddress};
+use photongate_wire::{MacAddress, Nanos};
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What to measure.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PipelineParams {
     /// Bytes under hash and MAC: what stands behind the inner IP header.
-    pub payload_len: usize,
+    pub size: Size,
     /// Which packets.
     pub direction: Direction,
+    /// What they are put into, and are to be put into.
+    pub encapsulation: Encapsulation,
+    /// What is wrong with some of them; of inbound ones.
+    pub attack: Attack,
     /// How many peers they come from or go to, at random.
     pub peers: u32,
-    /// How long to go on, filling the ring included.
+    /// Workers, each on a processor of its own with packets of its own, all at the same time.
+    pub workers: usize,
+    /// Where packets come from.
+    pub source: Source,
+    /// How long to go on, making packets included.
     pub duration: Duration,
     /// Packets taken at a time, 1 to [`MAX_BURST`].
     pub burst: usize,
-    /// Whether memory comes from hugepages.
-    pub hugepages: bool,
+}
+
+/// Where packets come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A ring in memory (`net_ring`), filled with new packets before each round.
+    Fresh,
+    /// A capture file, again and again (`net_pcap` with `infinite_rx`). As packets repeat there is no duplicate filter, and they may
+    /// be a day old.
+    Pcap(PathBuf),
+}
+
+/// DPDK and processors to measure on. It is made once in a process.
+pub struct Session {
+    eal: Eal,
+    lcores: Vec<Lcore>,
+    pool: Mempool,
+    devices: u32,
 }
 
 /// What was measured.
@@ -46,13 +78,13 @@ pub struct PipelineParams {
 pub struct PipelineResults {
     /// Where.
     pub host: Host,
-    /// Median over the rounds.
+    /// Median over the rounds, of all workers together.
     pub packets_per_second: f64,
     /// Median over the rounds, in cycles of the time-stamp counter.
     pub cycles_per_packet: f64,
     /// The least of any round.
     pub cycles_per_packet_min: f64,
-    /// Cycles per packet in each stage, mean over rounds of their own: reading the clock at each stage costs something too.
+    /// Cycles per packet in each stage, median over rounds of their own: reading the clock at each stage costs something too.
     pub stages: Vec<(Stage, f64)>,
     /// What became of the packets.
     pub tally: Tally,
@@ -60,23 +92,135 @@ pub struct PipelineResults {
     pub packets: u64,
 }
 
-/// Measures, on one lcore.
-///
-/// # Errors
-/// [`BenchError`] if the machine does not offer what is needed, or a parameter makes no sense.
-pub fn run_pipeline(params: &PipelineParams) -> Result<PipelineResults, BenchError> {
-    check(params)?;
-    let (eal, lcore) = environment(params.peers, params.hugepages)?;
-    let bench = Bench::build(eal, params)?;
-    let (duration, burst) = (params.duration, params.burst);
-    let measured = eal.launch(lcore, move || bench.measure(duration, burst))?.join()?;
-    Ok(measured.results(Host::here(eal)))
+impl Session {
+    /// Sets up what measurements with at most so many `workers` and `peers`, and payloads of at most `longest` bytes, need.
+    ///
+    /// # Errors
+    /// [`BenchError`] if the machine does not offer it.
+    pub fn new(peers: u32, workers: usize, longest: usize, hugepages: bool) -> Result<Self, BenchError> {
+        if !(1..=MAX_WORKERS).contains(&workers) {
+            let reason = "there are 1 to 16 workers";
+            return Err(BenchError::Parameter { name: "workers", value: workers as u64, reason });
+        }
+        let (eal, lcores) = environment(peers, workers, hugepages)?;
+        let data_room = (longest.min(LONGEST_PAYLOAD) + PLAIN_HEADERS + ENCAPSULATION_LEN).max(2048) as u16;
+        let buffers = BUFFERS * workers as u32;
+        let pool = Mempool::create(eal, &MempoolConfig { buffers, data_room, ..MempoolConfig::default() })?;
+        Ok(Self { eal, lcores, pool, devices: 0 })
+    }
+
+    /// Measures, on as many lcores as there are workers.
+    ///
+    /// # Errors
+    /// [`BenchError`] if the machine does not offer what is needed, or a parameter makes no sense.
+    pub fn run(&mut self, params: &PipelineParams) -> Result<PipelineResults, BenchError> {
+        check(params)?;
+        let workers = params.workers;
+        let (dictionary, mut writer) = Dictionary::create(self.eal, params.peers, workers as u32)?;
+        let traffic = Traffic::new(kind(params), 0);
+        let encapsulation = PeerEncapsulation::only(params.encapsulation);
+        for peer in 0..params.peers {
+            let state =
+                Arc::new(PeerState::new(peer_key(peer), Limit::UNLIMITED, workers).with_encapsulation(encapsulation));
+            writer.publish(Entry { peer: state, keys: traffic.keys(peer) })?;
+        }
+        let settings = Arc::new(settings(params));
+        let pace = Arc::new(Pace::new(workers));
+        let mut running = Vec::new();
+        for (worker, lcore) in self.lcores.clone().into_iter().take(workers).enumerate() {
+            let feed = self.feed(params)?;
+            let transmit = self.open("net_null", "")?.1;
+            let Feed { receive, refill } = feed;
+            let (params, settings, dictionary) = (params.clone(), Arc::clone(&settings), dictionary.reader()?);
+            let (pool, pace, traffic) = (self.pool, Arc::clone(&pace), Traffic::new(kind(&params), worker as u64));
+            let work = move || {
+                let _leave = pace.leave_at_end();
+                // On the worker's own core, so that what it needs is in that core's memory.
+                let path = match params.direction {
+                    Direction::Forward => Measured::Ports(receive, transmit),
+                    Direction::In | Direction::Out | Direction::InBadMac => {
+                        let parts = (&params, settings, dictionary, worker, pool);
+                        Measured::Worker(Box::new(make_worker(parts, receive, transmit)?))
+                    }
+                };
+                let bench = Bench { traffic, refill, pool, path };
+                Ok::<_, BenchError>(bench.measure(&params, &pace))
+            };
+            running.push(self.eal.launch(lcore, work)?);
+        }
+        let mut rounds = Vec::new();
+        for worker in running {
+            rounds.push(worker.join()??);
+        }
+        Ok(results(rounds, Host::here(self.eal)))
+    }
+
+    /// Writes so many packets, as they would be measured, into a capture file.
+    ///
+    /// # Errors
+    /// [`BenchError`] if a parameter makes no sense or the file cannot be written.
+    pub fn write_pcap(&self, params: &PipelineParams, packets: usize, path: &Path) -> Result<(), BenchError> {
+        check(params)?;
+        let cannot = |error: PcapError| BenchError::File { path: path.to_owned(), reason: error.to_string() };
+        let file = File::create(path).map_err(|error| cannot(PcapError::IoError(error)))?;
+        let mut writer = PcapWriter::new(BufWriter::new(file)).map_err(cannot)?;
+        let mut traffic = Traffic::new(kind(params), 0);
+        for _ in 0..packets {
+            let mut burst: Burst<MAX_BURST> = Burst::new();
+            if self.pool.allocate_burst(&mut burst) == 0 {
+                break;
+            }
+            let Some(packet) = burst.first_mut() else { break };
+            traffic.fill(packet);
+            let bytes = packet.data();
+            let time = Duration::from_nanos(photongate_net::now().0);
+            writer.write_packet(&PcapPacket::new(time, bytes.len() as u32, bytes)).map_err(cannot)?;
+        }
+        Ok(())
+    }
+
+    /// Where a worker's packets come from, and what fills that.
+    fn feed(&mut self, params: &PipelineParams) -> Result<Feed, BenchError> {
+        match &params.source {
+            Source::Fresh => {
+                let (receive, feed) = self.open("net_ring", "")?;
+                Ok(Feed { receive, refill: Some(feed) })
+            }
+            Source::Pcap(file) => {
+                let options = format!(",rx_pcap={},infinite_rx=1", file.display());
+                Ok(Feed { receive: self.open("net_pcap", &options)?.0, refill: None })
+            }
+        }
+    }
+
+    /// A device of that driver, with one queue each way.
+    fn open(&mut self, driver: &str, options: &str) -> Result<(RxQueue, TxQueue), BenchError> {
+        let number = self.devices;
+        self.devices += 1;
+        let mut port = Port::attach(self.eal, &format!("{driver}{number}{options}"))?;
+        port.configure(&PortConfig::default(), &self.pool)?;
+        let (mut receive, mut transmit) = port.start()?;
+        match (receive.pop(), transmit.pop()) {
+            (Some(receive), Some(transmit)) => Ok((receive, transmit)),
+            _ => Err(BenchError::Parameter { name: "queues", value: 0, reason: "the port has none" }),
+        }
+    }
+}
+
+struct Feed {
+    receive: RxQueue,
+    refill: Option<TxQueue>,
+}
+
+fn kind(params: &PipelineParams) -> Kind {
+    let PipelineParams { direction, size, peers, attack, encapsulation, .. } = *params;
+    Kind { direction, size, peers, attack, encapsulation }
 }
 
 fn check(params: &PipelineParams) -> Result<(), BenchError> {
     let wrong = |name, value, reason| Err(BenchError::Parameter { name, value, reason });
-    if params.payload_len > LONGEST_PAYLOAD {
-        return wrong("payload", params.payload_len as u64, "at most 8,900 bytes fit a jumbo frame");
+    if params.size.longest() > LONGEST_PAYLOAD {
+        return wrong("payload", params.size.longest() as u64, "at most 8,900 bytes fit a jumbo frame");
     }
     if !(1..=MAX_PEERS).contains(&params.peers) {
         return wrong("peers", params.peers.into(), "there are 1 to 1,000,000 peers");
@@ -84,13 +228,21 @@ fn check(params: &PipelineParams) -> Result<(), BenchError> {
     if !(1..=MAX_BURST).contains(&params.burst) {
         return wrong("burst", params.burst as u64, "a burst is 1 to 64 packets");
     }
+    let Attack { bad_mac, replays, malformed } = params.attack;
+    let attacks = u64::from(bad_mac) + u64::from(replays) + u64::from(malformed);
+    if attacks > 100 {
+        return wrong("attack", attacks, "all shares together are at most 100 per cent");
+    }
+    if attacks > 0 && params.direction != Direction::In {
+        return wrong("attack", attacks, "only packets that come in can be attacks");
+    }
     Ok(())
 }
 
-/// A worker between a ring and nowhere, and what fills the ring.
+/// A worker between a source and nowhere, and what fills the source.
 struct Bench {
     traffic: Traffic,
-    feed: TxQueue,
+    refill: Option<TxQueue>,
     pool: Mempool,
     path: Measured,
 }
@@ -102,37 +254,31 @@ enum Measured {
 }
 
 impl Bench {
-    fn build(eal: Eal, params: &PipelineParams) -> Result<Self, BenchError> {
-        let data_room = (params.payload_len + PLAIN_HEADERS + ENCAPSULATION_LEN).max(2048) as u16;
-        let pool = Mempool::create(eal, &MempoolConfig { buffers: BUFFERS, data_room, ..MempoolConfig::default() })?;
-        let (receive, feed) = open(eal, "net_ring0", &pool)?;
-        let (_, transmit) = open(eal, "net_null0", &pool)?;
-        let traffic = Traffic::new(params.direction, params.payload_len, params.peers);
-        let path = match params.direction {
-            Direction::Forward => Measured::Ports(receive, transmit),
-            Direction::In | Direction::Out | Direction::InBadMac => {
-                Measured::Worker(Box::new(worker(eal, params, &traffic, receive, transmit, pool)?))
-            }
-        };
-        Ok(Self { traffic, feed, pool, path })
-    }
-
-    fn measure(mut self, duration: Duration, burst: usize) -> Rounds {
+    fn measure(mut self, params: &PipelineParams, pace: &Pace) -> Rounds {
         let mut rounds = Rounds::default();
-        let end = Instant::now() + duration;
+        let end = Instant::now() + params.duration;
         for round in 0_u64.. {
-            let packets = self.refill();
+            let most = if self.refill.is_some() { self.fill() } else { PACKETS_PER_ROUND };
             let probed = round % 2 == 1;
-            let mut probe = StageCycles { last: clock::tsc(), cycles: [0; Stage::ALL.len()] };
+            // All workers are measured while all others work.
+            let done = Instant::now() >= end && round >= WARM_UP + 2;
+            if pace.meet(done) {
+                if self.refill.is_some() {
+                    // A ring that goes does not free what is in it.
+                    self.drain(most, params.burst, &mut ());
+                }
+                break;
+            }
+            let mut probe = StageCycles::begin();
             let begin = clock::tsc();
-            let seen = if probed { self.drain(burst, &mut probe) } else { self.drain(burst, &mut ()) };
+            let seen = if probed {
+                self.drain(most, params.burst, &mut probe)
+            } else {
+                self.drain(most, params.burst, &mut ())
+            };
             let cycles = clock::tsc() - begin;
-            debug_assert_eq!(packets, seen);
             if round >= WARM_UP {
                 rounds.add(seen as u64, cycles, probed.then_some(&probe));
-            }
-            if Instant::now() >= end && round >= WARM_UP + 2 {
-                break;
             }
         }
         if let Measured::Worker(worker) = &self.path {
@@ -142,7 +288,8 @@ impl Bench {
     }
 
     /// Fills the ring with new packets.
-    fn refill(&mut self) -> usize {
+    fn fill(&mut self) -> usize {
+        let Some(feed) = &mut self.refill else { return 0 };
         let mut packets = 0;
         loop {
             let mut burst: Burst<MAX_BURST> = Burst::new();
@@ -152,7 +299,7 @@ impl Bench {
             for packet in burst.iter_mut() {
                 self.traffic.fill(packet);
             }
-            let sent = self.feed.send(&mut burst);
+            let sent = feed.send(&mut burst);
             packets += sent;
             if !burst.is_empty() {
                 return packets;
@@ -160,10 +307,13 @@ impl Bench {
         }
     }
 
-    /// Polls until the ring is empty.
-    fn drain<P: Probe>(&mut self, burst: usize, probe: &mut P) -> usize {
+    /// Polls until that many packets are through, or there are no more.
+    fn drain<P: Probe>(&mut self, most: usize, burst: usize, probe: &mut P) -> usize {
         let mut packets = 0;
         loop {
+            if packets >= most {
+                return packets;
+            }
             let seen = match &mut self.path {
                 Measured::Worker(worker) => worker.poll(probe),
                 Measured::Ports(receive, transmit) => forward(receive, transmit, burst),
@@ -185,45 +335,32 @@ fn forward(receive: &mut RxQueue, transmit: &mut TxQueue, most: usize) -> usize 
     seen
 }
 
-fn open(eal: Eal, device: &str, pool: &Mempool) -> Result<(RxQueue, TxQueue), BenchError> {
-    let mut port = Port::attach(eal, device)?;
-    port.configure(&PortConfig::default(), pool)?;
-    let (mut receive, mut transmit) = port.start()?;
-    match (receive.pop(), transmit.pop()) {
-        (Some(receive), Some(transmit)) => Ok((receive, transmit)),
-        _ => Err(BenchError::Parameter { name: "queues", value: 0, reason: "the port has none" }),
-    }
-}
+/// What a worker is made of besides its queues.
+type WorkerInputs<'p> = (&'p PipelineParams, Arc<Settings>, DictionaryReader, usize, Mempool);
 
-fn worker(
-    eal: Eal,
-    params: &PipelineParams,
-    traffic: &Traffic,
-    receive: RxQueue,
-    transmit: TxQueue,
-    pool: Mempool,
-) -> Result<Worker, BenchError> {
-    let settings = Arc::new(settings(params));
+fn make_worker(parts: WorkerInputs<'_>, receive: RxQueue, transmit: TxQueue) -> Result<Worker, BenchError> {
+    let (params, settings, dictionary, worker, pool) = parts;
     let threshold = settings.times.time_threshold;
-    let (dictionary, mut writer) = Dictionary::create(eal, params.peers, 1)?;
-    for peer in 0..params.peers {
-        let state = Arc::new(PeerState::new(peer_key(peer), Limit::UNLIMITED, 1));
-        writer.publish(Entry { peer: state, keys: traffic.keys(peer) })?;
-    }
-    let sizing = Sizing::new(PACKETS_PER_SECOND, 1e-6, threshold, 1 << 30, 1)?;
+    let duplicates = match params.source {
+        Source::Fresh => {
+            let sizing = Sizing::new(PACKETS_PER_SECOND, 1e-6, threshold, 1 << 30, 1)?;
+            Some(DuplicateFilter::new(&sizing, [0x5eed, 0x0dd5]))
+        }
+        Source::Pcap(_) => None,
+    };
     let pipeline = Pipeline::new(Parts {
         settings: Arc::clone(&settings),
         backend: backend::detect(),
-        duplicates: Some(DuplicateFilter::new(&sizing, [0x5eed, 0x0dd5])),
-        issuer: TimestampIssuer::new(0, 1, threshold),
-        worker: 0,
+        duplicates,
+        issuer: TimestampIssuer::new(worker, params.workers, threshold),
+        worker,
     });
     let links =
         |receive, path| PortLinks { receive, inbox: None, transmit: Outlet::new(Egress::new(path)), exception: None };
     Ok(Worker::new(WorkerParts {
-        ports: vec![links(Some(receive), Path::Nowhere), links(None, Path::Queue(transmit))],
+        ports: vec![links(Some(receive), Way::Nowhere), links(None, Way::Queue(transmit))],
         pipeline,
-        dictionary: dictionary.reader()?,
+        dictionary,
         settings: Arc::new(ArcSwap::new(settings)),
         handoff: None,
         reassembly: None,
@@ -254,20 +391,20 @@ fn settings(params: &PipelineParams) -> Settings {
         (prefix, Route { peer: peer_key(peer), refuse_best_effort: false })
     };
     Settings {
-        local: IsdAs::from_bits(1 << 48 | 0xff00_ffff_ffff),
+        local: LOCAL_AS,
         lf: LfSettings {
             port: LF_PORT,
-            lf2_port: LF_PORT - 1,
+            lf2_port: LF2_PORT,
             protocol: PROTOCOL,
             source_port: SourcePort::Fixed,
             public_v4: None,
             public_v6: None,
         },
-        times: KeyTimes::default(),
+        times: times(params),
         ports: vec![port("in", role, 1), port("out", Role::Auto, 0)],
         routes: RouteTable::new((0..params.peers).map(route)).expect("every peer has a prefix of its own"),
         best_effort_refusals: false,
-        accept_lf2: false,
+        accept_lf2: params.encapsulation == Encapsulation::Lf2,
         overall: Arc::new(Limit::UNLIMITED),
         authenticated: Arc::new(Limit::UNLIMITED),
         best_effort: None,
@@ -282,57 +419,12 @@ fn settings(params: &PipelineParams) -> Settings {
     }
 }
 
-/// Adds up the cycles between one stage and the next.
-struct StageCycles {
-    last: u64,
-    cycles: [u64; Stage::ALL.len()],
-}
-
-impl Probe for StageCycles {
-    #[inline]
-    fn end_of(&mut self, stage: Stage) {
-        let now = clock::tsc();
-        self.cycles[stage as usize] += now - self.last;
-        self.last = now;
-    }
-}
-
-/// What the rounds came to.
-#[derive(Default)]
-struct Rounds {
-    cycles_per_packet: Vec<f64>,
-    packets: u64,
-    stage_cycles: [u64; Stage::ALL.len()],
-    probed_packets: u64,
-    tally: Tally,
-}
-
-impl Rounds {
-    fn add(&mut self, packets: u64, cycles: u64, probe: Option<&StageCycles>) {
-        let Some(probe) = probe else {
-            self.packets += packets;
-            return self.cycles_per_packet.push(cycles as f64 / packets.max(1) as f64);
-        };
-        self.probed_packets += packets;
-        for (sum, cycles) in self.stage_cycles.iter_mut().zip(probe.cycles) {
-            *sum += cycles;
-        }
-    }
-
-    fn results(mut self, host: Host) -> PipelineResults {
-        self.cycles_per_packet.sort_by(f64::total_cmp);
-        let median = self.cycles_per_packet.get(self.cycles_per_packet.len() / 2).copied().unwrap_or(f64::NAN);
-        let probed = self.probed_packets.max(1) as f64;
-        let stages = Stage::ALL.into_iter().zip(self.stage_cycles).filter(|(_, cycles)| *cycles > 0);
-        PipelineResults {
-            packets_per_second: host.tsc_hz as f64 / median,
-            cycles_per_packet: median,
-            cycles_per_packet_min: self.cycles_per_packet.first().copied().unwrap_or(f64::NAN),
-            stages: stages.map(|(stage, cycles)| (stage, cycles as f64 / probed)).collect(),
-            tally: self.tally,
-            packets: self.packets,
-            host,
-        }
+/// Packets in a file are as old as the file, which is no more than two days, or their epoch would be over.
+fn times(params: &PipelineParams) -> KeyTimes {
+    let usual = KeyTimes::default();
+    match params.source {
+        Source::Fresh => usual,
+        Source::Pcap(_) => KeyTimes { time_threshold: Nanos::from_secs(2 * 24 * 3600), ..usual },
     }
 }
 
@@ -345,5 +437,9 @@ const WARM_UP: u64 = 4;
 /// What the duplicate filter is made for: more than a worker is expected to take, so that it never is the bottleneck.
 const PACKETS_PER_SECOND: u64 = 5_000_000;
 
+/// From a source that never ends; about what the ring holds.
+const PACKETS_PER_ROUND: usize = 1024;
+
+const MAX_WORKERS: usize = 16;
 const LONGEST_PAYLOAD: usize = 8_900;
 const MAX_PEERS: u32 = 1_000_000;
