@@ -11,6 +11,7 @@ mod dashboard;
 mod docs;
 mod health;
 mod history;
+mod links;
 mod live;
 mod metrics;
 pub mod model;
@@ -29,10 +30,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::directory::Directory;
-use crate::ids::{LinkId, QksId};
-use crate::intake::RunningSource;
+use crate::ids::QksId;
 use crate::keys::KeyService;
-use crate::measures::{Counter, Requests};
+use crate::link_registry::LinkRegistry;
+use crate::measures::Requests;
 use crate::peer::{LinkState, Neighbours};
 use crate::secrets::Vault;
 use crate::store::Store;
@@ -56,7 +57,7 @@ pub struct Parts {
     /// The servers it shares links with.
     pub neighbours: Arc<Neighbours>,
     /// Its links.
-    pub links: Vec<LinkParts>,
+    pub links: Arc<LinkRegistry>,
     /// Who hands out keys.
     pub keys: Arc<KeyService>,
     /// What applications asked.
@@ -73,21 +74,6 @@ pub struct Parts {
     pub history: History,
     /// Where changes are written down.
     pub audit: Audit,
-}
-
-/// A link, as administration sees it.
-#[derive(Clone, Debug)]
-pub struct LinkParts {
-    /// Its name.
-    pub id: LinkId,
-    /// Where it leads.
-    pub neighbour: QksId,
-    /// When the stock with the neighbour holds so many bytes, sources wait.
-    pub capacity_bytes: u64,
-    /// Counts the bytes that came over it and are kept.
-    pub taken: Counter,
-    /// Its sources.
-    pub sources: Vec<RunningSource>,
 }
 
 impl Admin {
@@ -125,7 +111,9 @@ fn routes() -> OpenApiRouter<Admin> {
         .routes(routes!(saes::list))
         .routes(routes!(saes::show, saes::register, saes::unregister))
         .routes(routes!(views::neighbours))
-        .routes(routes!(views::links))
+        .routes(routes!(links::list))
+        .routes(routes!(links::show, links::register, links::unregister))
+        .routes(routes!(links::attach))
         .routes(routes!(channels::show, channels::set))
         .routes(routes!(alarms::list))
         .routes(routes!(views::routes))

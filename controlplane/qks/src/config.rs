@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use photongate_net::config::{self, FromValue, Loaded, Problems, Reported, Section, Value};
+use photongate_net::config::{self, Format, FromValue, Loaded, Problems, Reported, Section, Value};
 use photongate_net::http::{ManagementConfig, ManagementDefaults};
 use photongate_wire::{IsdAs, Nanos};
 use url::Url;
@@ -23,6 +23,8 @@ use crate::secrets::{SecretRef, SecretsConfig};
 /// What the file says.
 #[derive(Debug)]
 pub struct QksConfig {
+    /// The folder of the file, where relative paths begin.
+    pub folder: PathBuf,
     /// The server's name in the network: its KME ID, and the common name of its certificate.
     pub id: QksId,
     /// Where everything is kept that has no other place.
@@ -113,7 +115,7 @@ pub struct LinkConfig {
     pub name: LinkId,
     /// Where it leads.
     pub neighbour: QksId,
-    /// When the stock holds so much, sources wait.
+    /// How much it lets the stock with the neighbour hold. Links to one neighbour add up.
     pub capacity_bytes: u64,
     /// How long material is good for.
     pub lifetime: Nanos,
@@ -127,7 +129,7 @@ impl QksConfig {
     /// # Errors
     /// All its problems, in their order.
     pub fn load(path: &Path) -> Result<Loaded<Self>, Problems> {
-        config::read_file(path, read)
+        config::read_file(path, |root| read(root, path))
     }
 
     /// Reads and checks `text`, as what a file at `path` would hold.
@@ -135,11 +137,23 @@ impl QksConfig {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn parse(path: &Path, text: &str) -> Result<Loaded<Self>, Problems> {
-        config::read_text(path, text, read)
+        config::read_text(path, text, |root| read(root, path))
     }
 }
 
-fn read(root: &mut Section<'_>) -> Result<QksConfig, Reported> {
+impl LinkConfig {
+    /// Reads and checks a link that is not in the configuration: a JSON object with the fields of `[[links]]`. Relative paths begin at
+    /// `folder`.
+    ///
+    /// # Errors
+    /// All its problems.
+    pub fn parse(folder: &Path, json: &str, neighbours: &BTreeSet<QksId>) -> Result<Self, Problems> {
+        let read = config::read_as(Format::Json, &folder.join("link.json"), json, |root| link(root, neighbours));
+        read.map(|loaded| loaded.config)
+    }
+}
+
+fn read(root: &mut Section<'_>, path: &Path) -> Result<QksConfig, Reported> {
     let id = root.required("id");
     let state = root.section("state", |state| {
         let directory = state.or_with("directory", PathBuf::from(DEFAULT_STATE), Value::path);
@@ -189,6 +203,7 @@ fn read(root: &mut Section<'_>) -> Result<QksConfig, Reported> {
     let links = root.sections("links", |section| link(section, &known));
     let (state, database_url) = state?;
     Ok(QksConfig {
+        folder: path.parent().map_or_else(PathBuf::new, Path::to_owned),
         id: id?,
         state,
         database_url,

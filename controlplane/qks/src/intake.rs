@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use photongate_net::now;
 use photongate_wire::Nanos;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::chair::Chair;
 use crate::faults::point;
@@ -31,8 +31,6 @@ pub struct Link {
     pub local: QksId,
     /// The server at the other end.
     pub neighbour: Arc<Neighbour>,
-    /// When the stock with the neighbour holds so many bytes, sources have to wait.
-    pub capacity_bytes: u64,
     /// How long material is good for.
     pub lifetime: Nanos,
     /// Counts the bytes that came over it and are kept.
@@ -50,15 +48,32 @@ pub struct RunningSource {
     pub channels: Vec<Control>,
 }
 
-/// Runs the sources of a link, and takes in what they produce, whenever this process has the chair.
-pub fn start(
-    tasks: &mut JoinSet<()>,
+/// Sources at work. They are cut short when this is dropped.
+#[derive(Debug)]
+pub struct Intake {
+    /// The sources, seen from outside.
+    pub sources: Vec<RunningSource>,
     link: Link,
-    sources: Vec<OpenSource>,
-    store: &Store,
-    materials: &Materials,
-    chair: Chair,
-) -> Vec<RunningSource> {
+    stop: watch::Sender<bool>,
+    /// Held while there is work that should not be cut short.
+    working: Arc<Mutex<()>>,
+    task: JoinSet<()>,
+}
+
+impl Intake {
+    /// Ends the sources, and keeps what they have produced before.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if timeout(PATIENCE, self.working.lock()).await.is_err() {
+            tracing::warn!(link = %self.link.id, "some key material that came last is not kept");
+        }
+        self.task.abort_all();
+        self.link.neighbour.stop_listening(&self.link.id);
+    }
+}
+
+/// Runs the sources of a link, and takes in what they produce, whenever this process has the chair.
+pub fn start(link: Link, sources: Vec<OpenSource>, store: &Store, materials: &Materials, chair: Chair) -> Intake {
     let mut running = Vec::with_capacity(sources.len());
     let mut ends = Vec::with_capacity(sources.len());
     for OpenSource { source, channels } in sources {
@@ -66,12 +81,21 @@ pub fn start(
         running.push(RunningSource { kind: source.kind(), state: shown, channels });
         ends.push((source, state));
     }
+    let (stop, stopped) = watch::channel(false);
+    let working = Arc::<Mutex<()>>::default();
+    let mut task = JoinSet::new();
+    let (of, work) = (link.clone(), Arc::clone(&working));
     let (store, materials) = (store.clone(), materials.clone());
-    tasks.spawn(chair.while_held(move || {
+    task.spawn(chair.while_held(move || {
         let ends = ends.iter().map(|(source, state)| (source.again(), state.clone())).collect();
-        run(link.clone(), ends, store.clone(), materials.clone())
+        let work = Arc::clone(&work);
+        let run = run(of.clone(), ends, store.clone(), materials.clone(), stopped.clone());
+        async move {
+            let _working = work.lock().await;
+            run.await;
+        }
     }));
-    running
+    Intake { sources: running, link, stop, working, task }
 }
 
 async fn run(
@@ -79,6 +103,7 @@ async fn run(
     sources: Vec<(Box<dyn LinkSource>, watch::Sender<SourceState>)>,
     store: Store,
     materials: Materials,
+    stopped: watch::Receiver<bool>,
 ) {
     let mut tasks = JoinSet::new();
     for (index, (source, state)) in (0..).zip(sources) {
@@ -94,8 +119,13 @@ async fn run(
         };
         let name = link.id.clone();
         let kind = source.kind();
+        let until = is_true(stopped.clone());
         tasks.spawn(async move {
-            if let Err(error) = source.run(end).await {
+            let outcome = tokio::select! {
+                outcome = source.run(end) => outcome,
+                () = until => return,
+            };
+            if let Err(error) = outcome {
                 tracing::error!(link = %name, source = kind, %error, "a source of keys has ended");
                 state.send_replace(SourceState {
                     phase: Phase::Waiting,
@@ -104,16 +134,32 @@ async fn run(
                 });
             }
         });
-        tasks.spawn(take_in(link.clone(), produced, store.clone(), materials.clone()));
+        tasks.spawn(take_in(link.clone(), produced, store.clone(), materials.clone(), stopped.clone()));
     }
     while tasks.join_next().await.is_some() {}
 }
 
-async fn take_in(link: Link, mut produced: mpsc::Receiver<Block>, store: Store, materials: Materials) {
+async fn is_true(mut stopped: watch::Receiver<bool>) {
+    // An error means that nobody is left who could stop it in order.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+async fn take_in(
+    link: Link,
+    mut produced: mpsc::Receiver<Block>,
+    store: Store,
+    materials: Materials,
+    stopped: watch::Receiver<bool>,
+) {
     let leads = link.local < *link.neighbour.id();
     let mut blocks = Vec::with_capacity(QUEUE);
     while produced.recv_many(&mut blocks, QUEUE).await > 0 {
-        room(&link).await;
+        tokio::select! {
+            biased;
+            () = room(&link.neighbour) => {}
+            // What there is no room for is not kept by the other end either.
+            () = is_true(stopped.clone()) => return,
+        }
         let mut waiting = std::mem::take(&mut blocks);
         // What cannot be kept now may be later: the source waits meanwhile.
         while let Err(error) = keep(&link, leads, &mut waiting, &store, &materials).await {
@@ -125,10 +171,10 @@ async fn take_in(link: Link, mut produced: mpsc::Receiver<Block>, store: Store, 
 }
 
 /// Waits until the stock has room.
-async fn room(link: &Link) {
+async fn room(neighbour: &Neighbour) {
     loop {
-        let free = link.neighbour.stock().free();
-        if free.ready + free.unconfirmed + free.neighbours < link.capacity_bytes {
+        let free = neighbour.stock().free();
+        if free.ready + free.unconfirmed + free.neighbours < neighbour.capacity() {
             return;
         }
         sleep(PAUSE).await;
@@ -186,3 +232,6 @@ async fn keep(
 const QUEUE: usize = 16;
 
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long what was produced may take to be kept once the sources are to stop.
+const PATIENCE: Duration = Duration::from_secs(10);

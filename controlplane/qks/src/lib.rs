@@ -17,6 +17,7 @@ pub mod ids;
 pub mod intake;
 pub mod key_id;
 pub mod keys;
+pub mod link_registry;
 pub mod links;
 pub mod materials;
 pub mod measures;

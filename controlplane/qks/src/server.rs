@@ -17,13 +17,12 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::admin::{Admin, AlarmBook, History, LinkParts, Parts};
-use crate::config::{LinkConfig, NeighbourConfig, QksConfig};
+use crate::admin::{Admin, AlarmBook, History, Parts};
+use crate::config::{NeighbourConfig, QksConfig};
 use crate::directory::{Directory, Sae};
 use crate::drkey::{self, AsDirectory, DrkeyParts, DrkeyRoutes, DrkeyService};
-use crate::ids::LinkId;
-use crate::intake::{self, Link};
 use crate::keys::KeyService;
+use crate::link_registry::{LinkError, LinkRegistry, RegistryParts};
 use crate::materials::Materials;
 use crate::measures::{Counter, Requests};
 use crate::members::Member;
@@ -33,7 +32,7 @@ use crate::peer::{
 use crate::routing::{Settings, TlsSignatures};
 use crate::sae::{self, SaeRoutes};
 use crate::secrets::{Envelope, Keyring, OpenError, SecretRefError};
-use crate::sources::{OpenSource, OpenSourceError, Opener};
+use crate::sources::Opener;
 use crate::store::{Database, Store, StoreError};
 
 /// A key server that listens already, and answers once it is [run](Self::run).
@@ -47,6 +46,7 @@ pub struct Qks {
     admin: Admin,
     management: Option<Management>,
     store: Store,
+    links: Arc<LinkRegistry>,
     tasks: JoinSet<()>,
     _folder: StateFolder,
 }
@@ -78,9 +78,9 @@ pub enum StartError {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// A source of a link.
-    #[error("link {0}, sources[{1}]: {2}")]
-    Source(LinkId, usize, OpenSourceError),
+    /// A link.
+    #[error(transparent)]
+    Link(#[from] LinkError),
     /// A neighbour's URL or TLS side.
     #[error("neighbour {0}: {1}")]
     Neighbour(String, PeerError),
@@ -124,29 +124,26 @@ impl Qks {
         for neighbour in neighbours.all() {
             tasks.spawn(keep_up(Arc::downgrade(&neighbour), store.clone(), chair.clone()));
         }
-        let opener = Opener { config: &config, vault: secrets.vault.as_ref() };
-        let mut links = Vec::with_capacity(config.links.len());
-        for configured in &config.links {
-            let Some(neighbour) = neighbours.get(&configured.neighbour) else { continue };
-            let sources = open_sources(&opener, configured).await?;
-            let &LinkConfig { ref name, capacity_bytes, lifetime, .. } = configured;
-            let (id, local, taken) = (name.clone(), config.id.clone(), Counter::default());
-            let link = Link { id, local, neighbour, capacity_bytes, lifetime, taken: taken.clone() };
-            let sources = intake::start(&mut tasks, link, sources, &store, &materials, chair.clone());
-            let (id, neighbour) = (name.clone(), configured.neighbour.clone());
-            links.push(LinkParts { id, neighbour, capacity_bytes, taken, sources });
-        }
+        let parts = RegistryParts {
+            local: config.id.clone(),
+            neighbours: Arc::clone(&neighbours),
+            store: store.clone(),
+            materials: materials.clone(),
+            chair: chair.clone(),
+            opener: Opener::new(&config, secrets.vault.clone()),
+            folder: config.folder.clone(),
+        };
+        let links = Arc::new(LinkRegistry::open(parts, config.links).await?);
         let swept = store.clone();
         tasks.spawn(chair.clone().while_held(move || sweep(swept.clone())));
         if store.is_shared() {
-            tasks.spawn(refresh(Arc::clone(&directory)));
+            tasks.spawn(refresh(Arc::clone(&directory), Arc::clone(&links)));
         }
         let identity = Identity::load(&config.tls.certificate, &config.tls.key)?;
         let signatures = Arc::new(TlsSignatures::new(identity, &config.peers.ca)?);
         let routing = LinkStateOptions {
             local: config.id.clone(),
             ases: config.drkey.isd_as.clone(),
-            capacities: config.links.iter().map(|link| (link.neighbour.clone(), link.capacity_bytes)).collect(),
             fixed,
             settings: Settings::default(),
         };
@@ -197,7 +194,7 @@ impl Qks {
             started_at: now(),
             directory: Arc::clone(&directory),
             neighbours: Arc::clone(&neighbours),
-            links,
+            links: Arc::clone(&links),
             keys: Arc::clone(&keys),
             requests: Arc::clone(&requests),
             link_state: link_state.clone(),
@@ -234,6 +231,7 @@ impl Qks {
             admin,
             management,
             store,
+            links,
             tasks,
             _folder: folder,
         })
@@ -278,6 +276,7 @@ impl Qks {
         };
         tokio::join!(saes, peers, admin, until);
         drop(self.tasks);
+        self.links.stop();
         if let Err(error) = self.store.leave().await {
             tracing::warn!(%error, "other processes learn only after a while that this one has ended");
         }
@@ -314,15 +313,6 @@ async fn rewrap(keyring: &Envelope, store: &Store) {
     }
 }
 
-async fn open_sources(opener: &Opener<'_>, link: &LinkConfig) -> Result<Vec<OpenSource>, StartError> {
-    let mut sources = Vec::with_capacity(link.sources.len());
-    for (index, source) in link.sources.iter().enumerate() {
-        let opened = opener.open(source).await;
-        sources.push(opened.map_err(|error| StartError::Source(link.name.clone(), index, error))?);
-    }
-    Ok(sources)
-}
-
 async fn listen(
     config: &QksConfig,
     addresses: &[SocketAddr],
@@ -348,12 +338,15 @@ async fn sweep(store: Store) {
     }
 }
 
-/// Another process of this server may register applications.
-async fn refresh(directory: Arc<Directory>) {
+/// Another process of this server may register applications and links.
+async fn refresh(directory: Arc<Directory>, links: Arc<LinkRegistry>) {
     loop {
         sleep(REFRESH).await;
         if let Err(error) = directory.refresh().await {
             tracing::debug!(%error, "the applications are not read anew");
+        }
+        if let Err(error) = links.refresh().await {
+            tracing::debug!(%error, "the links are not read anew");
         }
     }
 }

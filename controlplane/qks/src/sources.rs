@@ -1,8 +1,11 @@
 //! From the configuration of a source to the source.
 
+use std::fmt;
+use std::path::PathBuf;
+
 use zeroize::Zeroizing;
 
-use crate::config::{Bb84Config, QksConfig, SourceConfig};
+use crate::config::{Bb84Config, QksConfig, SourceConfig, TlsConfig};
 use crate::links::bb84::{BadSetting, Bb84, Bb84Settings, Control, Secret};
 use crate::links::hybrid::Hybrid;
 use crate::links::mlkem::MlKem;
@@ -10,12 +13,14 @@ use crate::links::{Credentials, LinkSource};
 use crate::secrets::{SecretRef, SecretRefError, Vault};
 
 /// Makes the sources of one server.
-#[derive(Debug)]
-pub struct Opener<'a> {
-    /// What the server's configuration says.
-    pub config: &'a QksConfig,
+#[derive(Clone, Debug)]
+pub struct Opener {
+    /// What the server shows to others.
+    tls: TlsConfig,
+    /// Who issues certificates of other servers.
+    peers_ca: PathBuf,
     /// Where secrets may lie.
-    pub vault: Option<&'a Vault>,
+    vault: Option<Vault>,
 }
 
 /// A source that may run.
@@ -24,6 +29,19 @@ pub struct OpenSource {
     pub source: Box<dyn LinkSource>,
     /// What changes the channels of simulated QKD links while they run: of this one, or of those that a hybrid is made of.
     pub channels: Vec<Control>,
+}
+
+impl OpenSource {
+    /// The same source, to be run again.
+    pub fn again(&self) -> Self {
+        Self { source: self.source.again(), channels: self.channels.clone() }
+    }
+}
+
+impl fmt::Debug for OpenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpenSource({})", self.source.kind())
+    }
 }
 
 /// Why a source cannot be opened.
@@ -40,7 +58,12 @@ pub enum OpenSourceError {
     Setting(#[from] BadSetting),
 }
 
-impl Opener<'_> {
+impl Opener {
+    /// For the server of this configuration.
+    pub fn new(config: &QksConfig, vault: Option<Vault>) -> Self {
+        Self { tls: config.tls.clone(), peers_ca: config.peers.ca.clone(), vault }
+    }
+
     /// The source that the configuration means.
     ///
     /// # Errors
@@ -67,9 +90,8 @@ impl Opener<'_> {
             SourceConfig::Etsi014(device) => Box::new(device.clone()),
             SourceConfig::KeyFile(files) => Box::new(files.clone()),
             SourceConfig::MlKem(settings) => {
-                let QksConfig { tls, peers, .. } = self.config;
-                let (certificate, key) = (tls.certificate.clone(), tls.key.clone());
-                let credentials = Credentials { certificate, key, ca: peers.ca.clone() };
+                let TlsConfig { certificate, key } = self.tls.clone();
+                let credentials = Credentials { certificate, key, ca: self.peers_ca.clone() };
                 Box::new(MlKem { settings: settings.clone(), credentials })
             }
             SourceConfig::Hybrid(_) => unreachable!("the configuration has no hybrid of hybrids"),
@@ -78,7 +100,7 @@ impl Opener<'_> {
     }
 
     async fn bb84(&self, config: &Bb84Config) -> Result<Bb84Settings, OpenSourceError> {
-        let text = config.secret.resolve(self.vault).await?;
+        let text = config.secret.resolve(self.vault.as_ref()).await?;
         let secret = Secret::new(Zeroizing::new(text.as_bytes().to_vec()));
         let Bb84Config { endpoint, parameters, channel, patience, .. } = config.clone();
         let secret = secret.ok_or_else(|| OpenSourceError::ShortSecret(config.secret.clone()))?;

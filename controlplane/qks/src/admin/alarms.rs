@@ -127,10 +127,9 @@ impl Parts {
         let mut matters = Vec::new();
         let neighbours = self.neighbour_views();
         for link in self.link_views() {
-            let free =
-                neighbours.iter().find(|neighbour| neighbour.id == link.neighbour).map(|neighbour| neighbour.stock);
-            let is_full = free.is_some_and(|stock| {
-                stock.ready_bytes + stock.unconfirmed_bytes + stock.neighbours_bytes >= link.capacity_bytes
+            let is_full = self.neighbours.get(&link.neighbour).is_some_and(|neighbour| {
+                let free = neighbour.stock().free();
+                free.ready + free.unconfirmed + free.neighbours >= neighbour.capacity()
             });
             for (index, source) in link.sources.into_iter().enumerate() {
                 let reason = source.state.reason;

@@ -23,7 +23,7 @@ pub(super) struct Place {
 
 /// What a simulated channel is like.
 #[utoipa::path(
-    get, path = "/api/v1/links/{link}/sources/{source}/channels/{channel}", tag = openapi::SERVER, operation_id = "get_channel",
+    get, path = "/api/v1/links/{link}/sources/{source}/channels/{channel}", tag = openapi::LINKS, operation_id = "get_channel",
     params(
         ("link" = String, Path, description = "The link.", example = "a-to-b", min_length = 1, max_length = 255),
         ("source" = usize, Path, description = "Which of its sources, counted from 0.", example = 0),
@@ -47,7 +47,7 @@ pub(super) async fn show(
 ///
 /// It takes effect at both ends with the next pulses, and lasts until this server starts again.
 #[utoipa::path(
-    put, path = "/api/v1/links/{link}/sources/{source}/channels/{channel}", tag = openapi::SERVER, operation_id = "set_channel",
+    put, path = "/api/v1/links/{link}/sources/{source}/channels/{channel}", tag = openapi::LINKS, operation_id = "set_channel",
     params(
         ("link" = String, Path, description = "The link.", example = "a-to-b", min_length = 1, max_length = 255),
         ("source" = usize, Path, description = "Which of its sources, counted from 0.", example = 0),
@@ -77,9 +77,9 @@ pub(super) async fn set(
 
 impl Admin {
     fn control(&self, place: &Place) -> Result<Control, Problem> {
-        let link = self.0.links.iter().find(|link| link.id == place.link);
-        let source = link.and_then(|link| link.sources.get(place.source));
-        source.and_then(|source| source.channels.get(place.channel)).cloned().ok_or_else(|| {
+        let sources = self.0.links.get(&place.link).and_then(|link| link.sources).unwrap_or_default();
+        let channel = sources.get(place.source).and_then(|source| source.channels.get(place.channel));
+        channel.cloned().ok_or_else(|| {
             let Place { link, source, channel } = place;
             let detail = format!("source {source} of link {link} has no simulated channel {channel}");
             Problem::new(StatusCode::NOT_FOUND, "No such channel").with_detail(detail)

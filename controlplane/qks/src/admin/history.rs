@@ -1,6 +1,6 @@
 //! Key rates, error ratios and stocks of the last hours.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use utoipa::IntoParams;
 
 use super::model::{HistoryPage, HistorySample, LinkSample, NeighbourSample};
 use super::{Admin, openapi};
+use crate::ids::LinkId;
 
 /// The samples of the last hours. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -76,9 +77,12 @@ impl Admin {
             let totals = self.totals();
             let seconds = since.elapsed().as_secs_f64().max(1.0);
             since = tokio::time::Instant::now();
-            let links = self.0.link_views().into_iter().zip(totals.taken_in.iter().zip(&before.taken_in));
-            let links = links.map(|(link, (taken_in, taken_before))| LinkSample {
-                key_bits_per_second: 8.0 * (taken_in - taken_before) as f64 / seconds,
+            let taken_in = |totals: &Totals, link: &LinkId| totals.taken_in.get(link).copied().unwrap_or(0);
+            let links = self.0.link_views().into_iter().map(|link| LinkSample {
+                // A link that was registered anew counts from nothing.
+                key_bits_per_second: 8.0
+                    * taken_in(&totals, &link.id).saturating_sub(taken_in(&before, &link.id)) as f64
+                    / seconds,
                 qber: link.sources.iter().filter_map(|source| Some(source.state.quality?.qber)).reduce(f64::max),
                 id: link.id,
             });
@@ -99,14 +103,14 @@ impl Admin {
     }
 
     fn totals(&self) -> Totals {
-        let taken_in = self.0.links.iter().map(|link| link.taken.value()).collect();
+        let taken_in = self.0.links.all().into_iter().map(|link| (link.id, link.taken.value())).collect();
         Totals { taken_in, delivered: self.0.keys.delivered.value() }
     }
 }
 
 /// What only grows.
 struct Totals {
-    taken_in: Vec<u64>,
+    taken_in: BTreeMap<LinkId, u64>,
     delivered: u64,
 }
 

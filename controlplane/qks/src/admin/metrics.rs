@@ -139,6 +139,8 @@ mod tests {
             neighbour: name("qks-b"),
             capacity_bytes: 8,
             taken_in_bytes: 7,
+            configured: true,
+            attached: true,
             sources: vec![source],
         };
         let text = written(|families| of_a_link(families, &link));

@@ -91,12 +91,55 @@ pub struct Link {
     pub id: LinkId,
     /// Where it leads.
     pub neighbour: QksId,
-    /// When the stock with the neighbour holds so much, sources wait.
+    /// How much it lets the stock with the neighbour hold. Links to one neighbour add up; when the stock holds so much, sources wait.
     pub capacity_bytes: u64,
     /// Key material that has come over it since the start.
     pub taken_in_bytes: u64,
-    /// Where its keys come from, in the order of the configuration.
+    /// Whether it stands in the configuration. Others were registered.
+    pub configured: bool,
+    /// Whether its sources are at work.
+    pub attached: bool,
+    /// Where its keys come from, in the order of the configuration. None while it is detached.
     pub sources: Vec<Source>,
+}
+
+/// A link, and what it was registered with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LinkDetails {
+    /// The link.
+    #[serde(flatten)]
+    pub link: Link,
+    /// What it was registered with, if it does not stand in the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<LinkRegistration>,
+}
+
+/// A link that is not in the configuration: its QKD modules, and where they lead. The fields are those of `[[links]]` in the configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LinkRegistration {
+    /// Where it leads: one of the neighbours in the configuration.
+    pub neighbour: QksId,
+    /// How much it lets the stock with the neighbour hold, in MiB; 1024 without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1_048_576)]
+    pub capacity_mib: Option<u64>,
+    /// How long its key material is good for; `7d` without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "7d")]
+    pub lifetime: Option<String>,
+    /// Its sources, in the same order at both ends: objects with the fields of `[[links.sources]]`. Files are named, and lie with the
+    /// server; secrets are named, too.
+    #[schema(value_type = Vec<Object>, min_items = 1, max_items = 16, example = json!([{ "kind": "keyfile", "directory": "keys/from-device" }]))]
+    pub sources: Vec<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Whether the sources of a link are at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attachment {
+    /// Whether they are.
+    pub attached: bool,
 }
 
 /// A source of key material.

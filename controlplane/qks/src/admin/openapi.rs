@@ -13,6 +13,7 @@ use super::Admin;
 
 pub(super) const HEALTH: &str = "health";
 pub(super) const SERVER: &str = "server";
+pub(super) const LINKS: &str = "links";
 pub(super) const SAES: &str = "applications";
 
 #[derive(utoipa::OpenApi)]
@@ -26,7 +27,8 @@ pub(super) const SAES: &str = "applications";
     components(schemas(Problem, FieldProblem), responses(NotFound)),
     tags(
         (name = HEALTH, description = "For whoever starts and watches the key server."),
-        (name = SERVER, description = "The key server, its neighbours, links and routes. Never keys."),
+        (name = SERVER, description = "The key server, its neighbours and routes. Never keys."),
+        (name = LINKS, description = "The links to neighbours, and their QKD modules."),
         (name = SAES, description = "Which applications (SAEs) get keys here."),
     ),
     // The roles that it takes. Routes for admins say so themselves.

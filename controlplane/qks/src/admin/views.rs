@@ -1,4 +1,4 @@
-//! The server, its neighbours, its links, and the ways to others.
+//! The server, its neighbours, and the ways to others.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,6 +7,7 @@ use photongate_net::rfc3339;
 
 use super::model::{Link, Neighbour, Route, Source, Status, Stock};
 use super::{Admin, Parts, openapi};
+use crate::link_registry::LinkParts;
 use crate::links::Phase;
 use crate::stock::Free;
 
@@ -45,15 +46,6 @@ pub(super) async fn neighbours(State(admin): State<Admin>, _: Read) -> Json<Vec<
     Json(admin.0.neighbour_views())
 }
 
-/// The links, and how their sources are.
-#[utoipa::path(
-    get, path = "/api/v1/links", tag = openapi::SERVER, operation_id = "list_links",
-    responses((status = 200, description = "All links, in the order of the configuration.", body = Vec<Link>), ReadRefusals),
-)]
-pub(super) async fn links(State(admin): State<Admin>, _: Read) -> Json<Vec<Link>> {
-    Json(admin.0.link_views())
-}
-
 /// The ways to other key servers.
 #[utoipa::path(
     get, path = "/api/v1/routes", tag = openapi::SERVER, operation_id = "list_routes",
@@ -86,22 +78,27 @@ impl Parts {
 
     /// The links as they are now.
     pub(super) fn link_views(&self) -> Vec<Link> {
-        let links = self.links.iter().map(|link| Link {
-            id: link.id.clone(),
-            neighbour: link.neighbour.clone(),
+        self.links.all().into_iter().map(Link::from).collect()
+    }
+}
+
+impl From<LinkParts> for Link {
+    fn from(link: LinkParts) -> Self {
+        let attached = link.sources.is_some();
+        let sources = link.sources.unwrap_or_default().into_iter().map(|source| Source {
+            kind: source.kind.to_owned(),
+            state: source.state.borrow().clone(),
+            channels: source.channels.iter().map(|control| control.settings().into()).collect(),
+        });
+        Self {
+            id: link.id,
+            neighbour: link.neighbour,
             capacity_bytes: link.capacity_bytes,
             taken_in_bytes: link.taken.value(),
-            sources: link
-                .sources
-                .iter()
-                .map(|source| Source {
-                    kind: source.kind.to_owned(),
-                    state: source.state.borrow().clone(),
-                    channels: source.channels.iter().map(|control| control.settings().into()).collect(),
-                })
-                .collect(),
-        });
-        links.collect()
+            configured: link.registered.is_none(),
+            attached,
+            sources: sources.collect(),
+        }
     }
 }
 

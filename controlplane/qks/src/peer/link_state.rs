@@ -32,8 +32,6 @@ pub struct LinkStateOptions {
     pub local: QksId,
     /// The autonomous systems whose DRKeys it makes.
     pub ases: BTreeSet<IsdAs>,
-    /// How full the stock with each neighbour can be, in bytes.
-    pub capacities: BTreeMap<QksId, u64>,
     /// Applications whose server is configured, whatever routing says.
     pub fixed: HashMap<SaeId, QksId>,
     /// How often and how long.
@@ -179,7 +177,7 @@ impl Shell {
         for neighbour in self.parts.neighbours.all() {
             let id = neighbour.id();
             if is_due {
-                actions.extend(self.routing.set_link(id, self.stock_of(&neighbour), now));
+                actions.extend(self.routing.set_link(id, Self::stock_of(&neighbour), now));
             }
             match (neighbour.is_down().is_none(), self.up.contains(id)) {
                 (true, false) => {
@@ -200,11 +198,11 @@ impl Shell {
         actions
     }
 
-    fn stock_of(&self, neighbour: &Neighbour) -> LinkStock {
+    fn stock_of(neighbour: &Neighbour) -> LinkStock {
         let free = neighbour.stock().free();
         let free_bytes = free.ready + free.unconfirmed + free.neighbours;
-        let capacity = self.parts.options.capacities.get(neighbour.id()).copied().unwrap_or(0);
-        LinkStock { free_bits: free_bytes.saturating_mul(8), capacity_bits: capacity.max(free_bytes).saturating_mul(8) }
+        let capacity_bits = neighbour.capacity().max(free_bytes).saturating_mul(8);
+        LinkStock { free_bits: free_bytes.saturating_mul(8), capacity_bits }
     }
 
     async fn act(&mut self, action: Action) {

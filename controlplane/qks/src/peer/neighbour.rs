@@ -1,6 +1,7 @@
 //! A server that shares a link with this one: what both hold, and how it is asked.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct Neighbour {
     id: QksId,
     client: PeerClient,
     stock: Mutex<Stock>,
+    /// How many bytes the stock may hold.
+    capacity: AtomicU64,
     reservations: mpsc::Sender<Waiting>,
     voids: mpsc::Sender<AssignmentId>,
     /// Why it does not answer, if it does not.
@@ -98,6 +101,7 @@ impl Neighbour {
             id,
             client: client.clone(),
             stock: Mutex::default(),
+            capacity: AtomicU64::default(),
             reservations,
             voids,
             down: ArcSwapOption::from_pointee(Some("it was not asked yet".to_owned())),
@@ -126,6 +130,15 @@ impl Neighbour {
     /// The material shared with it. Not to be held while anything is awaited.
     pub fn stock(&self) -> MutexGuard<'_, Stock> {
         self.stock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many bytes the stock may hold: as many as all links to the neighbour together. Their sources wait while it is full.
+    pub fn capacity(&self) -> u64 {
+        self.capacity.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_capacity(&self, bytes: u64) {
+        self.capacity.store(bytes, Ordering::Relaxed);
     }
 
     /// Why it does not answer, if it does not.
@@ -286,6 +299,11 @@ impl Neighbour {
         let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).insert((link, source), questions);
         asked
+    }
+
+    /// Lets the sources of a link be asked no more.
+    pub fn stop_listening(&self, link: &LinkId) {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| of != link);
     }
 
     /// Asks the end of a source that is here, for the end that is there.
