@@ -181,8 +181,9 @@ fn api_json(api: &ManagementConfig) -> Value {
 
 fn oidc(oidc: &OidcConfig) -> Value {
     let (jwks, ca) = match &oidc.jwks {
-        JwksLocation::File(path) => (path.display().to_string(), None),
-        JwksLocation::Url { url, ca } => (url.to_string(), Some(ca.display().to_string())),
+        JwksLocation::File(path) => (Some(path.display().to_string()), None),
+        JwksLocation::Url { url, ca } => (Some(url.to_string()), Some(ca.display().to_string())),
+        JwksLocation::Issuer { ca, .. } => (None, Some(ca.display().to_string())),
     };
     json!({
         "issuer": oidc.issuer,

@@ -43,6 +43,13 @@ pub enum JwksLocation {
         /// PEM file with the authorities that may vouch for it.
         ca: PathBuf,
     },
+    /// Where the issuer says (OpenID Connect Discovery 1.0, section 4).
+    Issuer {
+        /// The issuer's description of itself, an `https` URL.
+        description: Url,
+        /// PEM file with the authorities that may vouch for the issuer, and for where its keys are.
+        ca: PathBuf,
+    },
 }
 
 impl OidcConfig {
@@ -53,8 +60,7 @@ impl OidcConfig {
     pub fn read(section: &mut Section<'_>) -> Result<Self, Reported> {
         let issuer = section.required_with("issuer", "\"https://login.example/realms/ops\"", filled);
         let audience = section.required_with("audience", "\"photongate\"", filled);
-        let jwks =
-            section.required_with("jwks", "\"https://login.example/realms/ops/protocol/openid-connect/certs\"", jwks);
+        let jwks = section.optional_with("jwks", jwks);
         let ca = section.optional_with("ca", Value::path);
         let refresh = section
             .or_with("refresh", DEFAULT_REFRESH, |value| value.span(Nanos::from_secs(1), Nanos::from_secs(24 * 3_600)));
@@ -65,12 +71,20 @@ impl OidcConfig {
         let roles_claim = section.or_with("roles_claim", steps("realm_access.roles"), roles_claim);
         let admins = section.or_with("admins", Vec::new(), |list| list.items(filled));
         let readers = section.or_with("readers", Vec::new(), |list| list.items(filled));
+        let issuer = issuer?;
         let jwks = match (jwks?, ca?) {
-            (JwksLocation::Url { url, ca }, own) => JwksLocation::Url { url, ca: own.unwrap_or(ca) },
-            (JwksLocation::File(_), Some(_)) => {
+            (None, own) => {
+                let ca = own.unwrap_or_else(|| PathBuf::from(SYSTEM_AUTHORITIES));
+                let description = description(&issuer).ok_or_else(|| {
+                    section.refuse("issuer", "is no https URL that could be asked where its keys are: add jwks")
+                })?;
+                JwksLocation::Issuer { description, ca }
+            }
+            (Some(JwksLocation::File(_)), Some(_)) => {
                 return Err(section.refuse("ca", "nothing is asked over TLS: remove it, or give a URL as jwks"));
             }
-            (file, None) => file,
+            (Some(JwksLocation::Url { url, ca }), own) => JwksLocation::Url { url, ca: own.unwrap_or(ca) },
+            (Some(location), _) => location,
         };
         let (admins, readers) = (admins?, readers?);
         if admins.is_empty() && readers.is_empty() {
@@ -83,7 +97,7 @@ impl OidcConfig {
                 section.refuse("readers", format!("{both:?} is among admins too, who may look anyway: keep one"))
             );
         }
-        let (issuer, audience, roles_claim) = (issuer?, audience?, roles_claim?);
+        let (audience, roles_claim) = (audience?, roles_claim?);
         let (refresh, refresh_pause, leeway) = (refresh?, refresh_pause?, leeway?);
         Ok(Self { issuer, audience, jwks, refresh, refresh_pause, leeway, roles_claim, admins, readers })
     }
@@ -101,6 +115,13 @@ fn jwks(value: &Value<'_>) -> Result<JwksLocation, Reported> {
     let url = Url::parse(value.text()?).ok().filter(|url| url.scheme() == "https" && url.host().is_some());
     let url = url.ok_or_else(|| value.refuse("is neither a file nor a URL that begins with https://"))?;
     Ok(JwksLocation::Url { url, ca: PathBuf::from(SYSTEM_AUTHORITIES) })
+}
+
+/// Where an issuer describes itself: a well-known path behind its own, whose last slash does not count.
+fn description(issuer: &str) -> Option<Url> {
+    let url = Url::parse(&format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))).ok()?;
+    let is_plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    (url.scheme() == "https" && url.host().is_some() && is_plain).then_some(url)
 }
 
 /// A text with dots between the steps, or a list of them, for steps with dots in them.
@@ -148,6 +169,21 @@ mod tests {
     }
 
     #[test]
+    fn without_keys_the_issuer_is_asked_where_they_are() {
+        let JwksLocation::Issuer { description, ca } = parsed("admins = [\"run\"]\nca = \"ca.pem\"").unwrap().jwks
+        else {
+            panic!()
+        };
+        assert_eq!(description.as_str(), "https://login.example/.well-known/openid-configuration");
+        assert_eq!(ca, PathBuf::from("/etc/photongate/ca.pem"));
+        let of_realm = super::description("https://login.example/realms/ops/").unwrap();
+        assert_eq!(of_realm.path(), "/realms/ops/.well-known/openid-configuration");
+        for other in ["login.example", "http://login.example", "https://login.example/?a", "https://me@login.example"] {
+            assert_eq!(super::description(other), None, "{other}");
+        }
+    }
+
+    #[test]
     fn steps_to_the_roles_may_have_dots_in_them() {
         let steps = |claim: &str| {
             parsed(&format!("jwks = \"f\"\nadmins = [\"run\"]\nroles_claim = {claim}")).map(|config| config.roles_claim)
@@ -165,7 +201,6 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (rest, problem) in [
-            ("admins = [\"run\"]", "missing: add jwks"),
             (
                 "jwks = \"http://login.example/certs\"\nadmins = [\"run\"]",
                 "neither a file nor a URL that begins with https://",

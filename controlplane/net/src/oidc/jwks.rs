@@ -7,9 +7,11 @@ use std::{fs, io};
 
 use arc_swap::ArcSwapOption;
 use http::StatusCode;
+use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::config::{JwksLocation, OidcConfig};
 use super::key_set::KeySet;
@@ -78,6 +80,14 @@ pub(super) struct Held {
 enum Source {
     File(PathBuf),
     Url(Url, Https),
+    Issuer { issuer: String, description: Url, https: Https },
+}
+
+/// What is of interest of an issuer's description (OpenID Connect Discovery 1.0, section 3).
+#[derive(Deserialize)]
+struct Description {
+    issuer: String,
+    jwks_uri: String,
 }
 
 impl Jwks {
@@ -86,10 +96,15 @@ impl Jwks {
         let source = match &config.jwks {
             JwksLocation::File(path) => Source::File(path.clone()),
             JwksLocation::Url { url, ca } => Source::Url(url.clone(), client(url, ca.clone())?),
+            JwksLocation::Issuer { description, ca } => Source::Issuer {
+                issuer: config.issuer.clone(),
+                description: description.clone(),
+                https: client(description, ca.clone())?,
+            },
         };
         let held = match &source {
             Source::File(path) => Some(read_file(path)?),
-            Source::Url(..) => None,
+            Source::Url(..) | Source::Issuer { .. } => None,
         };
         let held = ArcSwapOption::from_pointee(held.map(|set| Held { set, since: Instant::now() }));
         let (refresh, pause) = (config.refresh, config.refresh_pause);
@@ -142,16 +157,37 @@ impl Source {
     async fn read(&self) -> Result<KeySet, OidcError> {
         match self {
             Self::File(path) => read_file(path),
-            Self::Url(url, client) => {
-                let unreachable = |problem| OidcError::Unreachable { url: url.clone(), problem };
-                let (status, text) = client.get(url.clone(), PATIENCE).await.map_err(unreachable)?;
-                if status != StatusCode::OK {
-                    return Err(OidcError::Refused { url: url.clone(), status: status.as_u16() });
+            Self::Url(url, https) => read_url(url, https).await,
+            // The keys may have moved: each time anew.
+            Self::Issuer { issuer, description, https } => {
+                let text = get(description, https).await?;
+                let wrong = |problem| OidcError::NoKeys { place: description.to_string(), problem };
+                let described = serde_json::from_slice::<Description>(&text);
+                let described = described.map_err(|_| wrong("is no description of an OpenID provider"))?;
+                // Section 4.3: otherwise one issuer could speak for another.
+                if described.issuer != *issuer {
+                    return Err(wrong("describes another issuer"));
                 }
-                KeySet::read(&text).map_err(|problem| OidcError::NoKeys { place: url.to_string(), problem })
+                let keys = Url::parse(&described.jwks_uri).ok().filter(|url| url.scheme() == "https");
+                let keys = keys.ok_or_else(|| wrong("says that its keys are where anybody could change them"))?;
+                read_url(&keys, https).await
             }
         }
     }
+}
+
+async fn read_url(url: &Url, https: &Https) -> Result<KeySet, OidcError> {
+    let text = get(url, https).await?;
+    KeySet::read(&text).map_err(|problem| OidcError::NoKeys { place: url.to_string(), problem })
+}
+
+async fn get(url: &Url, https: &Https) -> Result<Zeroizing<Vec<u8>>, OidcError> {
+    let unreachable = |problem| OidcError::Unreachable { url: url.clone(), problem };
+    let (status, text) = https.get(url.clone(), PATIENCE).await.map_err(unreachable)?;
+    if status != StatusCode::OK {
+        return Err(OidcError::Refused { url: url.clone(), status: status.as_u16() });
+    }
+    Ok(text)
 }
 
 fn read_file(path: &PathBuf) -> Result<KeySet, OidcError> {

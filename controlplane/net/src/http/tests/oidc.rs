@@ -1,5 +1,6 @@
 //! Tokens of an OpenID provider, which serves its keys over HTTPS.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -56,6 +57,29 @@ async fn roles_are_found_where_the_configuration_says() {
         assert_eq!(site.ask(&token, "POST", "/admin").await.status, 200, "{claim}");
         assert_eq!(site.ask(&site.provider.good(), "POST", "/admin").await.status, 403, "{claim}");
     }
+}
+
+#[tokio::test]
+async fn the_keys_of_an_issuer_are_where_it_says_if_the_configuration_does_not() {
+    for (issuer, keys, is_good) in [
+        ("", "/certs", true),
+        ("/other", "/certs", false),
+        ("", "/nowhere", false),
+        // Anybody on the way could change them.
+        ("", "http", false),
+    ] {
+        let site = Site::discovering(|provider| {
+            let keys = if keys == "http" { provider.url().replace("https", "http") } else { provider.at(keys) };
+            json!({ "issuer": provider.at(issuer), "jwks_uri": keys, "more": [1] }).to_string()
+        })
+        .await;
+        let token = site.provider.sign("p256", Algorithm::ES256, &with("iss", json!(site.provider.at(""))));
+        let status = site.ask(&token, "POST", "/admin").await.status;
+        assert_eq!(status, if is_good { 200 } else { 503 }, "{issuer} {keys}");
+        assert_eq!(site.provider.asked() > 0, is_good);
+    }
+    let site = Site::discovering(|_| "no description".to_owned()).await;
+    assert_eq!(site.ask(&site.provider.good(), "GET", "/read").await.status, 503);
 }
 
 #[tokio::test]
@@ -263,11 +287,29 @@ impl Site {
     }
 
     async fn with(change: impl FnOnce(&mut OidcConfig)) -> Self {
+        Self::made(|provider, ca| {
+            let mut config = config(JwksLocation::Url { url: provider.url().parse().unwrap(), ca });
+            change(&mut config);
+            config
+        })
+        .await
+    }
+
+    /// A server that knows nothing but the issuer, which says this about itself.
+    async fn discovering(describe: impl FnOnce(&Provider) -> String) -> Self {
+        Self::made(|provider, ca| {
+            *provider.described.lock().unwrap() = describe(provider);
+            let description = provider.at("/.well-known/openid-configuration").parse().unwrap();
+            OidcConfig { issuer: provider.at(""), ..config(JwksLocation::Issuer { description, ca }) }
+        })
+        .await
+    }
+
+    async fn made(configured: impl FnOnce(&Provider, PathBuf) -> OidcConfig) -> Self {
         let (files, authority) = (Folder::new(), Authority::new("ca"));
         let provider = Provider::start(&authority, &files).await;
         let ca = files.file("ca.pem", &authority.certificate());
-        let mut config = config(JwksLocation::Url { url: provider.url().parse().unwrap(), ca });
-        change(&mut config);
+        let config = configured(&provider, ca);
         let audit = Audit::open(&files.path("audit.log")).unwrap();
         let server = Running::with(|options| accept_tokens(options, &config, Some(audit))).await;
         Self { provider, server, files, asked: AtomicU16::new(1) }
@@ -300,10 +342,11 @@ impl Site {
     }
 }
 
-/// An OpenID provider, as far as it is asked: it serves its keys at `/certs`.
+/// An OpenID provider, as far as it is asked: it serves its keys at `/certs`, and what it says about itself.
 struct Provider {
     keys: Mutex<Vec<(String, String, Algorithm)>>,
     served: Arc<Mutex<String>>,
+    described: Arc<Mutex<String>>,
     asked: Arc<AtomicUsize>,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -330,12 +373,17 @@ impl Provider {
             count.fetch_add(1, Ordering::Relaxed);
             body.lock().unwrap().clone()
         };
+        let described = Arc::<Mutex<String>>::default();
+        let description = Arc::clone(&described);
+        let describe = || async move { description.lock().unwrap().clone() };
+        let router =
+            Router::new().route("/certs", get(certs)).route("/.well-known/openid-configuration", get(describe));
         let (stop, stopped) = oneshot::channel();
-        let running = server.run(Router::new().route("/certs", get(certs)), async move {
+        let running = server.run(router, async move {
             let _ = stopped.await;
         });
         let task = Some(tokio::spawn(running));
-        let provider = Self { keys: Mutex::default(), served, asked, address, stop: Some(stop), task };
+        let provider = Self { keys: Mutex::default(), served, described, asked, address, stop: Some(stop), task };
         provider.add("rsa", &PKCS_RSA_SHA256, Algorithm::RS256);
         provider.add("p256", &PKCS_ECDSA_P256_SHA256, Algorithm::ES256);
         provider.add("p384", &PKCS_ECDSA_P384_SHA384, Algorithm::ES384);
@@ -344,7 +392,11 @@ impl Provider {
     }
 
     fn url(&self) -> String {
-        format!("https://localhost:{}/certs", self.address.port())
+        self.at("/certs")
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.address.port())
     }
 
     /// Makes a key and serves it beside the others.
