@@ -7,13 +7,13 @@ mod postgres;
 #[path = "qks/site.rs"]
 mod site;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use load::{Ledger, Load};
 use postgres::Postgres;
 use reqwest::StatusCode;
 use serde_json::json;
-use site::{Site, ids, keys, post};
+use site::{LOOK_AROUND, PATIENCE, Site, get, ids, keys, post};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_that_share_a_stock_give_no_key_twice_under_load() {
@@ -51,6 +51,36 @@ async fn a_key_of_one_process_is_fetched_at_any_other_and_once() {
         let given = keys(&post(&client, site.url(process, "sae-a2", "enc_keys"), &json!({})).await);
         assert_eq!(keys(&post(&other, site.url(A[0], "sae-a", "dec_keys"), &ids(&given)).await), given);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_process_has_the_drkeys_that_other_servers_make() {
+    let (_server, mut site) = start_processes().await;
+    site.fill("a", "b", 4 << 20);
+    site.wait_for_keys("b", "sae-b", "sae-a", 100).await;
+    let now = photongate_net::now().0 / 1_000_000_000;
+    let query = |at: u64| format!("fast=1-ff00:0:b&slow=1-ff00:0:a&protocol=0&at={at}");
+    let filter = site.client("filter-a");
+    // Each process asks for one that no other has, and for one that all have.
+    for (process, later) in A.into_iter().zip(1..) {
+        for at in [now, now + later * 3_600] {
+            let fetched = get(&filter, site.drkey_url(process, &query(at))).await;
+            assert_eq!(fetched.status, StatusCode::OK, "{process}: {fetched:?}");
+            let made = get(&site.client("filter-b"), site.drkey_url("b", &query(at))).await;
+            assert_eq!(fetched.json, made.json, "{process}");
+        }
+    }
+    // Whoever has the chair then does it.
+    site.kill(A[0]);
+    for process in [A[1], A[2]] {
+        let begun = Instant::now();
+        while get(&filter, site.drkey_url(process, &query(now + 10 * 3_600))).await.status != StatusCode::OK {
+            assert!(begun.elapsed() < PATIENCE, "{}", site.log(process));
+            tokio::time::sleep(LOOK_AROUND).await;
+        }
+    }
+    let none = get(&filter, site.drkey_url(A[1], &query(now).replace("0:b", "0:c"))).await;
+    assert_eq!(none.status, StatusCode::NOT_FOUND, "{none:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@
 mod ases;
 mod cache;
 mod config;
+mod errands;
 mod error;
 mod exchange;
 mod master;
@@ -31,6 +32,7 @@ pub use self::exchange::{Level1Answer, Level1Question};
 pub use self::routes::{DrkeyRoutes, Level1Document, router};
 
 use self::cache::Cache;
+use self::errands::Errands;
 use self::master::Master;
 use self::relayed::Relayed;
 use crate::chair::Chair;
@@ -51,6 +53,7 @@ pub struct DrkeyService {
     materials: Materials,
     link_state: LinkState,
     relayed: Relayed,
+    errands: Errands,
     chair: Chair,
     cache: Mutex<Cache>,
     /// Held while a server is asked: whoever wants the same key then finds it in the cache.
@@ -106,6 +109,7 @@ impl DrkeyService {
         Self {
             epoch: config.epoch,
             masters: config.isd_as.iter().map(master).collect(),
+            errands: Errands::new(store.clone(), Arc::clone(&keyring)),
             ases,
             neighbours,
             store,
@@ -155,6 +159,12 @@ impl DrkeyService {
         }
     }
 
+    /// Fetches keys for the other processes of this server, whenever this one has the chair.
+    pub async fn serve_others(self: Arc<Self>) {
+        let chair = self.chair.clone();
+        chair.while_held(move || Arc::clone(&self).run_errands()).await;
+    }
+
     /// The key that another server asks for, if it serves the slow side.
     async fn make_for(&self, server: &QksId, request: Level1Request) -> Result<Level1Key, DrkeyError> {
         request.check(now())?;
@@ -184,12 +194,8 @@ impl DrkeyService {
         if let Some(known) = self.cache().get(&request) {
             return Ok(known);
         }
-        if !self.chair.is_held() {
-            // What the neighbour announces, and what comes over relays, reaches that process alone.
-            let why = "another process of this key server fetches the keys that others make".to_owned();
-            return Err(DrkeyError::Unavailable(why));
-        }
         let fetched = match self.neighbours.get(server) {
+            _ if !self.chair.is_held() => self.errands.send(request).await,
             Some(neighbour) => match self.ask(&neighbour, request).await {
                 // There may be another way.
                 Err(direct) if self.link_state.routes().is_some_and(|routes| routes.lead_around(server)) => {

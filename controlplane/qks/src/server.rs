@@ -173,6 +173,13 @@ impl Qks {
             chair: chair.clone(),
         };
         let drkeys = Arc::new(DrkeyService::new(&config.drkey, parts));
+        if store.is_shared() {
+            tasks.spawn(Arc::clone(&drkeys).serve_others());
+        }
+        let preferences = Arc::new(Preferences::open(store.clone()).await?);
+        if store.is_shared() {
+            tasks.spawn(refresh(Arc::clone(&directory), Arc::clone(&preferences), Arc::clone(&links)));
+        }
         tasks.spawn(Arc::clone(&drkeys).read(relay.letters()));
         tasks.spawn(Arc::clone(&drkeys).sweep());
         let keys = KeyService {
