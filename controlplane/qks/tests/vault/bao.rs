@@ -1,5 +1,7 @@
 //! A real OpenBao of the test's own, on ports that the kernel chose.
 
+#![allow(dead_code, reason = "each test program uses a part")]
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
