@@ -16,6 +16,7 @@ mod live;
 mod metrics;
 pub mod model;
 mod openapi;
+mod preferences;
 mod saes;
 mod views;
 
@@ -110,6 +111,7 @@ fn routes() -> OpenApiRouter<Admin> {
         .routes(routes!(views::status))
         .routes(routes!(saes::list))
         .routes(routes!(saes::show, saes::register, saes::unregister))
+        .routes(routes!(preferences::show, preferences::set, preferences::forget))
         .routes(routes!(views::neighbours))
         .routes(routes!(links::list))
         .routes(routes!(links::show, links::register, links::unregister))

@@ -21,6 +21,7 @@ use crate::measures::Counter;
 use crate::peer::{
     ATTEMPTS, LinkState, Neighbour, Neighbours, PeerError, Purpose, Relay, RelayError, Reservation, TakeFailure,
 };
+use crate::preferences::Preferences;
 use crate::relay;
 use crate::relay::plan::NoPlan;
 use crate::relay::source::NotBegun;
@@ -44,6 +45,8 @@ pub struct KeyService {
     pub store: Store,
     /// What keys are made of.
     pub materials: Materials,
+    /// What applications prefer.
+    pub preferences: Arc<Preferences>,
     /// How keys get to others than neighbours.
     pub relay: Relay,
     /// Which ways there are.
@@ -169,6 +172,7 @@ impl KeyService {
     }
 
     async fn make(&self, master: &SaeId, request: &CheckedRequest) -> Result<KeyRows, ApiError> {
+        let request = &self.preferences.apply(master, request);
         let mut servers: BTreeMap<Option<QksId>, Vec<SaeId>> = BTreeMap::new();
         for slave in &request.slaves {
             let server = match self.directory.place(slave) {
@@ -201,9 +205,10 @@ impl KeyService {
     /// Whether there is a way to a server over others, and the request does not forbid it.
     fn can_relay(&self, server: &QksId, asked: &Extensions) -> bool {
         let routes = self.link_state.routes();
-        asked.require_direct.value() != Some(&true)
-            && asked.source.value().is_none()
-            && asked.max_age.value().is_none()
+        let firm = asked.clone().mandatory_only();
+        firm.require_direct.value() != Some(&true)
+            && firm.source.value().is_none()
+            && firm.max_age.value().is_none()
             && routes.is_some_and(|routes| routes.lead_around(server))
     }
 

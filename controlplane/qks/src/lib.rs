@@ -23,6 +23,7 @@ pub mod materials;
 pub mod measures;
 pub mod members;
 pub mod peer;
+pub mod preferences;
 pub mod relay;
 pub mod routing;
 pub mod sae;

@@ -29,6 +29,7 @@ use crate::members::Member;
 use crate::peer::{
     self, LinkState, LinkStateOptions, Neighbour, Neighbours, PeerClient, PeerError, PeerRoutes, Relay, keep_up,
 };
+use crate::preferences::Preferences;
 use crate::routing::{Settings, TlsSignatures};
 use crate::sae::{self, SaeRoutes};
 use crate::secrets::{Envelope, Keyring, OpenError, SecretRefError};
@@ -136,9 +137,6 @@ impl Qks {
         let links = Arc::new(LinkRegistry::open(parts, config.links).await?);
         let swept = store.clone();
         tasks.spawn(chair.clone().while_held(move || sweep(swept.clone())));
-        if store.is_shared() {
-            tasks.spawn(refresh(Arc::clone(&directory), Arc::clone(&links)));
-        }
         let identity = Identity::load(&config.tls.certificate, &config.tls.key)?;
         let signatures = Arc::new(TlsSignatures::new(identity, &config.peers.ca)?);
         let routing = LinkStateOptions {
@@ -173,6 +171,8 @@ impl Qks {
             chair: chair.clone(),
         };
         let drkeys = Arc::new(DrkeyService::new(&config.drkey, parts));
+        tasks.spawn(Arc::clone(&drkeys).read(relay.letters()));
+        tasks.spawn(Arc::clone(&drkeys).sweep());
         if store.is_shared() {
             tasks.spawn(Arc::clone(&drkeys).serve_others());
         }
@@ -180,8 +180,6 @@ impl Qks {
         if store.is_shared() {
             tasks.spawn(refresh(Arc::clone(&directory), Arc::clone(&preferences), Arc::clone(&links)));
         }
-        tasks.spawn(Arc::clone(&drkeys).read(relay.letters()));
-        tasks.spawn(Arc::clone(&drkeys).sweep());
         let keys = KeyService {
             local: config.id.clone(),
             options: config.keys.clone(),
@@ -189,6 +187,7 @@ impl Qks {
             neighbours: Arc::clone(&neighbours),
             store: store.clone(),
             materials,
+            preferences,
             relay: relay.clone(),
             link_state: link_state.clone(),
             delivered: Counter::default(),
@@ -345,12 +344,15 @@ async fn sweep(store: Store) {
     }
 }
 
-/// Another process of this server may register applications and links.
-async fn refresh(directory: Arc<Directory>, links: Arc<LinkRegistry>) {
+/// Another process of this server may register applications and links, and change what is preferred.
+async fn refresh(directory: Arc<Directory>, preferences: Arc<Preferences>, links: Arc<LinkRegistry>) {
     loop {
         sleep(REFRESH).await;
         if let Err(error) = directory.refresh().await {
             tracing::debug!(%error, "the applications are not read anew");
+        }
+        if let Err(error) = preferences.refresh().await {
+            tracing::debug!(%error, "the preferences are not read anew");
         }
         if let Err(error) = links.refresh().await {
             tracing::debug!(%error, "the links are not read anew");

@@ -75,7 +75,7 @@ pub(super) async fn register(
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, Json(sae)))
 }
 
-/// Takes an application out: it gets no more keys.
+/// Takes an application out, with what it prefers: it gets no more keys.
 ///
 /// If it stands in the configuration, it is registered again at the next start.
 #[utoipa::path(
@@ -95,7 +95,10 @@ pub(super) async fn unregister(
 ) -> Result<StatusCode, Problem> {
     let unregister = async {
         let was_known = admin.0.directory.unregister(&id).await.map_err(unavailable)?;
-        if was_known { Ok(()) } else { Err(unknown(&id)) }
+        if !was_known {
+            return Err(unknown(&id));
+        }
+        admin.0.keys.preferences.forget(&id).await.map_err(unavailable)
     };
     admin.0.audit.change(&caller, "sae.unregister", id.as_str(), unregister).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -108,12 +111,12 @@ fn names_a_certificate(text: &str) -> bool {
     text.parse::<Fingerprint>().is_ok() || ((1..=40).contains(&digits.len()) && digits.chars().all(is_digit))
 }
 
-fn unknown(id: &SaeId) -> Problem {
+pub(super) fn unknown(id: &SaeId) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "No such application").with_detail(format!("{id} is not registered here"))
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn unavailable(error: StoreError) -> Problem {
+pub(super) fn unavailable(error: StoreError) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The change cannot be kept").with_detail(error.to_string())
 }
 
