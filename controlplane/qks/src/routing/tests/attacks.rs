@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::protocol::{SOON, attached, flood, id, known, server, sign, signed_by};
 use super::*;
 use crate::encoding::Bytes64;
+use crate::routing::message::MOST_ADVERTISEMENTS;
 
 #[test]
 fn what_its_origin_did_not_sign_is_refused_and_not_passed_on() {
