@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+mod configuration;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -16,6 +18,8 @@ use reqwest::{Certificate, Client, Identity, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub(crate) use configuration::Hosts;
+
 /// Some key servers: `a`, `b`, …, each with applications `sae-a`, `sae-a2`, `sae-b`, …, and a filter `filter-a` of the AS `1-ff00:0:a`.
 /// A server may be several processes that share a database: `a`, `a.2`, `a.3`.
 pub(crate) struct Site {
@@ -29,36 +33,6 @@ pub(crate) struct Site {
     /// The URLs of the databases of servers that do not have one of their own.
     pub(crate) databases: BTreeMap<String, String>,
     hosts: Hosts,
-}
-
-/// Where servers are. All are on this machine, unless something else is said.
-#[derive(Default)]
-pub(crate) struct Hosts {
-    /// The network namespace of a server.
-    pub(crate) namespaces: BTreeMap<String, String>,
-    /// Where applications find a server.
-    pub(crate) addresses: BTreeMap<String, String>,
-    /// Where a server finds another one.
-    pub(crate) neighbours: BTreeMap<(String, String), String>,
-}
-
-impl Hosts {
-    fn address(&self, server: &str) -> &str {
-        self.addresses.get(server).map_or("127.0.0.1", String::as_str)
-    }
-
-    fn neighbour(&self, of: &str, server: &str) -> &str {
-        self.neighbours.get(&(of.to_owned(), server.to_owned())).map_or("127.0.0.1", String::as_str)
-    }
-
-    /// All addresses of a server, as a certificate has them.
-    fn all(&self, server: &str) -> String {
-        let neighbours =
-            self.neighbours.iter().filter(|((_, to), _)| to == server).map(|(_, address)| address.as_str());
-        let all: Vec<_> =
-            neighbours.chain(["127.0.0.1", self.address(server)]).map(|host| format!("\"{host}\"")).collect();
-        all.join(", ")
-    }
 }
 
 /// An answer: its status, its body as text, and as JSON if it is some.
@@ -337,88 +311,6 @@ impl Site {
 
     fn key_folder(&self, server: &str, one: &str, other: &str) -> PathBuf {
         self.path(server).join(format!("keys-{one}{other}"))
-    }
-
-    fn configuration(&self, process: &str) -> String {
-        let root = self.folder.path().display();
-        let (sae_port, peer_port) = self.ports[process];
-        let server = server_of(process);
-        let listen = if self.hosts.namespaces.contains_key(process) { "0.0.0.0" } else { "127.0.0.1" };
-        let database = self.databases.get(server).map_or_else(String::new, |url| {
-            let file = self.path(server).join("database-url");
-            fs::write(&file, url).unwrap();
-            fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-            format!("database_url = {{ file = \"{}\" }}", file.display())
-        });
-        let former = self.path(server).join("former.key");
-        let previous = if former.exists() {
-            format!("previous_master_keys = [{{ file = \"{}\" }}]", former.display())
-        } else {
-            String::new()
-        };
-        let mut text = format!(
-            r#"id = "qks-{server}"
-[state]
-directory = "{root}/qks-{process}/state"
-{database}
-[tls]
-certificate = "{root}/pki/qks-{server}.pem"
-key = "{root}/pki/qks-{server}-key.pem"
-[sae]
-listen = ["{listen}:{sae_port}"]
-client_ca = "{root}/pki/ca.pem"
-[peers]
-listen = ["{listen}:{peer_port}"]
-ca = "{root}/pki/ca.pem"
-[secrets]
-master_key = {{ file = "{root}/qks-{server}/master.key" }}
-{previous}
-[[saes]]
-id = "sae-{server}"
-[[saes]]
-id = "sae-{server}2"
-[drkey]
-isd_as = ["1-ff00:0:{server}"]
-epoch = "6m"
-[[drkey.filters]]
-name = "filter-{server}"
-isd_as = "1-ff00:0:{server}"
-"#
-        );
-        for (one, other) in &self.links {
-            let neighbour = if one == server {
-                other
-            } else if other == server {
-                one
-            } else {
-                continue;
-            };
-            let processes = self.ports.iter().filter(|(process, _)| server_of(process) == neighbour);
-            let host = self.hosts.neighbour(server, neighbour);
-            let urls: Vec<_> = processes.map(|(_, (_, port))| format!("\"https://{host}:{port}/\"")).collect();
-            let (url, other_urls) = (&urls[0], urls[1..].join(", "));
-            let folder = self.key_folder(server, one, other);
-            let _ = write!(
-                text,
-                r#"
-[[neighbours]]
-id = "qks-{neighbour}"
-url = {url}
-other_urls = [{other_urls}]
-saes = ["sae-{neighbour}", "sae-{neighbour}2"]
-isd_as = ["1-ff00:0:{neighbour}"]
-[[links]]
-name = "{one}{other}"
-neighbour = "qks-{neighbour}"
-[[links.sources]]
-kind = "keyfile"
-directory = "{}"
-period = "100ms"
-"#,
-                folder.display()
-            );
-        }
-        text + &self.more
     }
 }
 
