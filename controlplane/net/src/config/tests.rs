@@ -1,10 +1,9 @@
-use std::fs::{self, Permissions};
-use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+mod kinds;
+mod secrets;
+
+use std::net::IpAddr;
 
 use ipnet::IpNet;
-use photongate_crypto::Key;
 use photongate_wire::{IsdAs, MacAddress, Nanos, UnixNanos};
 
 use super::*;
@@ -144,133 +143,6 @@ fn a_field_missing_from_a_section_is_placed_at_the_section() {
 }
 
 #[test]
-fn values_of_the_wrong_kind_are_refused() {
-    let text = "a = \"yes\"\nb = 1\nc = 1.5\nd = \"x\"\n[e]\n";
-    let problems = problems(text, |root| {
-        let a = root.required::<bool>("a");
-        let b = root.list::<bool>("b");
-        let c = root.required::<u8>("c");
-        let d = root.section("d", strict);
-        let e = root.required::<String>("e");
-        Ok((a?, b?, c?, d?, e?))
-    });
-    assert_eq!(
-        problems,
-        [
-            "f.toml:1:5: a: \"yes\" is text: write true or false, without quotes",
-            "f.toml:2:5: b: this is a whole number: write a list in brackets: [ … ]",
-            "f.toml:3:5: c: 1.5 is a decimal number: write a whole number",
-            "f.toml:4:5: d: this is text: write a table of fields",
-            "f.toml:5:1: e: this is a table: write text in quotes",
-        ]
-    );
-}
-
-#[test]
-fn numbers_beyond_all_types_are_too_large_or_too_small() {
-    assert_eq!(refusal::<u64>("99999999999999999999"), "99999999999999999999 is too large: 0 to 18446744073709551615");
-    assert!(refusal::<u64>(&"9".repeat(50)).contains("is too large"));
-    assert_eq!(refusal::<u16>("-9223372036854775808"), "-9223372036854775808 is too small: 0 to 65535");
-}
-
-#[test]
-fn a_share_outside_its_range_is_refused() {
-    for text in ["1.5", "-1", "nan", "inf"] {
-        let problems =
-            problems(&format!("a = {text}"), |root| root.required_with("a", "0.1", |a| a.decimal(1e-9..=0.5)));
-        assert_eq!(problems, [format!("f.toml:1:5: a: {text} is out of range: 1e-9 to 5e-1")]);
-    }
-}
-
-#[test]
-fn durations_need_a_whole_number_and_a_known_unit() {
-    for (text, nanos) in
-        [("1ns", 1), ("2us", 2_000), ("3 ms", 3_000_000), ("1m", 60_000_000_000), ("2h", 7_200_000_000_000)]
-    {
-        assert_eq!(value::<Nanos>(&format!("{text:?}")), Nanos(nanos));
-    }
-    let how = r#"write a whole number and a unit (ns, us, ms, s, m, h, d), like "500ms""#;
-    for text in ["", "5", "s", "-5s", "1.5s", "5 weeks", "5ss"] {
-        assert_eq!(refusal::<Nanos>(&format!("{text:?}")), format!("{text:?} is not a duration: {how}"));
-    }
-    assert_eq!(refusal::<Nanos>("5"), format!("5 has no unit: {how}"));
-    assert_eq!(refusal::<Nanos>("\"213504d\""), "\"213504d\" is too long: at most 213503d");
-}
-
-#[test]
-fn times_are_rfc_3339_or_utc_without_saying_so() {
-    let leap_day = UnixNanos(1_709_210_096_000_000_000);
-    assert_eq!(value::<UnixNanos>("\"2024-02-29T12:34:56\""), leap_day);
-    assert_eq!(value::<UnixNanos>("2024-02-29T12:34:56"), leap_day);
-    assert_eq!(value::<UnixNanos>("\"2024-02-29T12:34:56Z\""), leap_day);
-    assert_eq!(value::<UnixNanos>("\"2024-02-29T14:34:56+02:00\""), leap_day);
-}
-
-#[test]
-fn what_is_no_complete_time_is_refused() {
-    for text in
-        ["\"\"", "\"2023-02-29T12:34:56\"", "\"2024-02-29\"", "2024-02-29", "\"2024-02-29 12:34:56\"", "\"tomorrow\""]
-    {
-        assert_eq!(refusal::<UnixNanos>(text), format!("{text} is not a time: write it like 2026-01-01T00:00:00Z"));
-    }
-    assert_eq!(
-        refusal::<UnixNanos>("1969-12-31T23:59:59Z"),
-        "1969-12-31T23:59:59Z is before 1970: no key was valid then"
-    );
-    assert_eq!(refusal::<UnixNanos>("1"), "1 is a whole number: write a time, like \"2026-01-01T00:00:00Z\"");
-}
-
-#[test]
-fn addresses_and_prefixes_that_do_not_read_are_refused() {
-    let refusals = [
-        (refusal::<IsdAs>("\"1\""), r#""1" is not an ISD-AS number: write it like 1-ff00:0:110 or 1-64512"#),
-        (refusal::<MacAddress>("\"2:0\""), r#""2:0" is not an Ethernet address: write it like 02:00:00:00:00:01"#),
-        (refusal::<IpAddr>("\"1.2.3\""), r#""1.2.3" is not an IP address: write it like 192.0.2.1 or 2001:db8::1"#),
-        (
-            refusal::<IpAddr>("\"::ffff:1.2.3.4\""),
-            r#""::ffff:1.2.3.4" is an IPv4 address in IPv6 clothes: write 1.2.3.4"#,
-        ),
-        (
-            refusal::<SocketAddr>("\"localhost:1\""),
-            r#""localhost:1" is no address and port: write them like 127.0.0.1:8479 or [::1]:8479"#,
-        ),
-        (refusal::<SocketAddr>("\"::1\""), r#""::1" has no port: write [::1]:8479"#),
-        (
-            refusal::<IpNet>("\"1.2.3/4\""),
-            r#""1.2.3/4" is not an IP prefix: write it like 192.0.2.0/24 or 2001:db8::/32"#,
-        ),
-        (refusal::<IpNet>("\"::1\""), r#""::1" has no prefix length: write ::1/128 for this one address"#),
-        (
-            refusal::<IpNet>("\"::ffff:1.2.3.0/120\""),
-            r#""::ffff:1.2.3.0/120" is an IPv4 prefix in IPv6 clothes: write 1.2.3.0 and a length up to 32"#,
-        ),
-        (
-            refusal::<IpNet>("\"10.0.0.1/8\""),
-            r#""10.0.0.1/8" has bits beyond its length: write 10.0.0.0/8, or 10.0.0.1/32 for the one address"#,
-        ),
-    ];
-    for (refusal, expected) in refusals {
-        assert_eq!(refusal, expected);
-    }
-}
-
-#[test]
-fn a_word_that_is_no_choice_is_answered_with_the_choices() {
-    let choices = [("keep", 0), ("drop", 1), ("forward", 2)];
-    let problems = problems("a = \"dorp\"", |root| root.required_with("a", "\"keep\"", |a| a.choice(&choices)));
-    assert_eq!(problems, [r#"f.toml:1:5: a: "dorp" is not a choice here: write "keep", "drop" or "forward""#]);
-}
-
-#[test]
-fn paths_start_at_the_folder_of_the_file() {
-    let paths = read_text("conf/f.toml".as_ref(), "a = \"x\"\nb = \"/x\"", |root| {
-        Ok((root.required::<PathBuf>("a")?, root.required::<PathBuf>("b")?))
-    });
-    assert_eq!(paths.unwrap().config, (PathBuf::from("conf/x"), PathBuf::from("/x")));
-    assert_eq!(refusal::<PathBuf>("\"\""), "\"\" is no path: write the name of a file");
-}
-
-#[test]
 fn a_check_that_compares_fields_names_the_place_of_one() {
     let problems = problems("[a]\ncount = 3\n[[b]]\ncount = 3\n", |root| {
         let first = root.section("a", strict)?;
@@ -401,105 +273,9 @@ fn problems_of_another_file_stand_behind_those_of_the_file_that_names_it() {
     );
 }
 
-#[test]
-fn a_key_is_read_from_its_digits() {
-    let key = value::<Key>("\"000102030405060708090a0b0c0D0E0F\"");
-    assert_eq!(*key.as_bytes(), std::array::from_fn(|index| index as u8));
-}
-
-#[test]
-fn no_message_shows_a_secret_even_where_it_does_not_belong() {
-    let written = [
-        format!("key = \"{SECRET}0\""),
-        format!("key = \"{}\"", SECRET.replace('3', "x")),
-        format!("key = [\"{SECRET}\"]"),
-        format!("key = \"{SECRET}\"\nkey = \"{SECRET}\""),
-        format!("key = \"{SECRET}"),
-        format!("key = {SECRET}"),
-        format!("secret = \"{SECRET}\""),
-        format!("pair = \"{SECRET}\""),
-        format!("pair = [\"{SECRET}\"]"),
-        format!("pairs = \"{SECRET}\""),
-        format!("pairs = [\"{SECRET}\"]"),
-        format!("pairs = [{{ since = \"{SECRET}\", file = \"{SECRET}\", key = 1 }}]"),
-        format!("pairs = [{{ sinc = \"{SECRET}\", key = \"{SECRET}\" }}]"),
-    ];
-    for text in written {
-        let problems = problems(&text, |root| {
-            let (key, pair, pairs) =
-                (root.optional::<Key>("key"), root.section("pair", pair), root.sections("pairs", pair));
-            Ok((key?, pair?, pairs?))
-        });
-        assert!(!problems.is_empty(), "{text} is not refused");
-        for problem in problems {
-            let digits = &SECRET[4..12];
-            assert!(!problem.contains(digits), "{problem}");
-        }
-    }
-}
-
-#[test]
-fn a_key_of_another_length_or_with_other_characters_is_refused() {
-    assert_eq!(refusal::<Key>("\"0123\""), "this is no key: it has 4 characters, but a key is 32 hexadecimal digits");
-    let text = format!("\"{}\"", SECRET.replace('f', "ä"));
-    assert_eq!(refusal::<Key>(&text), "this is no key: its character 16 is no hexadecimal digit");
-}
-
-#[test]
-fn a_key_file_is_read_when_only_its_owner_can() {
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "good", &format!("{SECRET}\n"), 0o600);
-    let key = key_file(folder.path(), "good").unwrap().config;
-    assert_eq!(key.as_bytes()[..3], [0x01, 0x23, 0x45]);
-}
-
-#[test]
-fn a_key_file_that_others_can_use_is_refused_with_the_command_that_fixes_it() {
-    let folder = tempfile::tempdir().unwrap();
-    for mode in [0o644, 0o640, 0o620, 0o604] {
-        write(folder.path(), "open", SECRET, mode);
-        let path = folder.path().join("open");
-        let path = path.display();
-        let expected =
-            format!("the file {path} has mode {mode:03o}, so not only its owner can use it: run chmod 600 {path}");
-        assert_eq!(message(key_file(folder.path(), "open")), expected);
-    }
-}
-
-#[test]
-fn a_key_file_without_a_key_is_refused_without_showing_it() {
-    let folder = tempfile::tempdir().unwrap();
-    write(folder.path(), "long", &format!("{SECRET}{SECRET}"), 0o600);
-    write(folder.path(), "huge", &"0".repeat(100_000), 0o600);
-    let problem = |name, why: &str| {
-        let path = folder.path().join(name);
-        assert_eq!(message(key_file(folder.path(), name)), format!("the file {} {why}", path.display()));
-    };
-    problem("long", "does not hold a key: it has 64 characters, but a key is 32 hexadecimal digits");
-    problem("huge", "is longer than 16384 bytes, so it holds no secret");
-    problem("none", "cannot be read: No such file or directory (os error 2)");
-    problem(".", "is no ordinary file");
-}
-
-#[test]
-fn a_key_in_place_of_a_key_files_name_is_recognised() {
-    assert_eq!(message(key_file(Path::new("."), SECRET)), "this is a key, not the name of a file that holds one");
-}
-
 /// Reads a section with one required field.
 fn strict(section: &mut Section<'_>) -> Result<Located<u8>, Reported> {
     section.required("count")
-}
-
-/// Reads a section with a secret in it, or the name of a file that holds it.
-fn pair(section: &mut Section<'_>) -> Result<(), Reported> {
-    section.conceal();
-    let since = section.optional::<UnixNanos>("since");
-    let (key, file) = (section.optional::<Key>("key"), section.optional_with("file", Value::key_file));
-    since?;
-    key?;
-    file?;
-    Ok(())
 }
 
 fn problems<T>(text: &str, read: impl FnOnce(&mut Section<'_>) -> Result<T, Reported>) -> Vec<String> {
@@ -517,11 +293,6 @@ fn refusal<T: FromValue>(text: &str) -> String {
     message(read_text(FILE.as_ref(), &format!("a = {text}"), |root| root.required::<T>("a")))
 }
 
-fn key_file(folder: &Path, name: &str) -> Result<Loaded<Key>, Problems> {
-    let text = format!("a = {name:?}");
-    read_text(&folder.join(FILE), &text, |root| root.required_with("a", "\"file\"", Value::key_file))
-}
-
 /// The message of the only problem.
 fn message<T>(outcome: Result<Loaded<T>, Problems>) -> String {
     let problems = outcome.err().expect("the text has a mistake");
@@ -529,11 +300,4 @@ fn message<T>(outcome: Result<Loaded<T>, Problems>) -> String {
     problems.iter().next().unwrap().message.clone()
 }
 
-fn write(folder: &Path, name: &str, content: &str, mode: u32) {
-    let path = folder.join(name);
-    fs::write(&path, content).unwrap();
-    fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-}
-
 const FILE: &str = "f.toml";
-const SECRET: &str = "0123456789abcdef0123456789abcdef";

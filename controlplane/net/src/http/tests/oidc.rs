@@ -1,23 +1,20 @@
 //! Tokens of an OpenID provider, which serves its keys over HTTPS.
 
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+mod provider;
 
-use jsonwebtoken::jwk::Jwk;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, encode};
-use rcgen::{
-    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, SignatureAlgorithm,
-};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use jsonwebtoken::{Algorithm, EncodingKey, encode};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
 use crate::oidc::Oidc;
 use crate::tls::testing::{Authority, Folder};
-use crate::tls::{ClientCertificates, ServerTls, TlsFiles};
 use crate::{JwksLocation, OidcConfig};
+use provider::{ISSUER, Provider, claims, header, now_s};
 
 #[tokio::test]
 async fn a_token_gives_the_role_that_its_claims_come_to_whatever_it_is_signed_with() {
@@ -342,133 +339,6 @@ impl Site {
     }
 }
 
-/// An OpenID provider, as far as it is asked: it serves its keys at `/certs`, and what it says about itself.
-struct Provider {
-    keys: Mutex<Vec<(String, String, Algorithm)>>,
-    served: Arc<Mutex<String>>,
-    described: Arc<Mutex<String>>,
-    asked: Arc<AtomicUsize>,
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    task: Option<JoinHandle<()>>,
-}
-
-impl Provider {
-    async fn start(authority: &Authority, files: &Folder) -> Self {
-        let (certificate, key) = files.identity("provider", authority, "localhost");
-        let tls = ServerTls::load(TlsFiles { certificate, key, clients: ClientCertificates::None }).unwrap();
-        let options = ServerOptions {
-            listeners: vec![Listen::Tls("127.0.0.1:0".parse().unwrap(), Arc::new(tls))],
-            callers: Callers::default(),
-            audit: None,
-            requests_per_second: NonZeroU32::new(1_000).unwrap(),
-            content_security_policy: "default-src 'none'",
-            bounds: Bounds::default(),
-        };
-        let server = Server::bind(options).await.unwrap();
-        let address = server.addresses()[0];
-        let (served, asked) = <(Arc<Mutex<String>>, Arc<AtomicUsize>)>::default();
-        let (body, count) = (Arc::clone(&served), Arc::clone(&asked));
-        let certs = || async move {
-            count.fetch_add(1, Ordering::Relaxed);
-            body.lock().unwrap().clone()
-        };
-        let described = Arc::<Mutex<String>>::default();
-        let description = Arc::clone(&described);
-        let describe = || async move { description.lock().unwrap().clone() };
-        let router =
-            Router::new().route("/certs", get(certs)).route("/.well-known/openid-configuration", get(describe));
-        let (stop, stopped) = oneshot::channel();
-        let running = server.run(router, async move {
-            let _ = stopped.await;
-        });
-        let task = Some(tokio::spawn(running));
-        let provider = Self { keys: Mutex::default(), served, described, asked, address, stop: Some(stop), task };
-        provider.add("rsa", &PKCS_RSA_SHA256, Algorithm::RS256);
-        provider.add("p256", &PKCS_ECDSA_P256_SHA256, Algorithm::ES256);
-        provider.add("p384", &PKCS_ECDSA_P384_SHA384, Algorithm::ES384);
-        provider.add("ed", &PKCS_ED25519, Algorithm::EdDSA);
-        provider
-    }
-
-    fn url(&self) -> String {
-        self.at("/certs")
-    }
-
-    fn at(&self, path: &str) -> String {
-        format!("https://localhost:{}{path}", self.address.port())
-    }
-
-    /// Makes a key and serves it beside the others.
-    fn add(&self, id: &str, kind: &'static SignatureAlgorithm, algorithm: Algorithm) {
-        let pem = KeyPair::generate_for(kind).unwrap().serialize_pem();
-        self.keys.lock().unwrap().push((id.to_owned(), pem, algorithm));
-        self.serve(&self.set());
-    }
-
-    fn withdraw(&self, id: &str) {
-        self.keys.lock().unwrap().retain(|(other, ..)| other != id);
-        self.serve(&self.set());
-    }
-
-    fn serve(&self, body: &str) {
-        body.clone_into(&mut self.served.lock().unwrap());
-    }
-
-    /// The public keys.
-    fn set(&self) -> String {
-        let public = |(id, pem, algorithm): &(String, String, Algorithm)| {
-            let mut key = match algorithm {
-                Algorithm::EdDSA => {
-                    let key = DecodingKey::from_ed_der(KeyPair::from_pem(pem).unwrap().public_key_raw());
-                    Jwk::from_decoding_key(&key, Some(Algorithm::EdDSA)).unwrap()
-                }
-                other => Jwk::from_encoding_key(&signing(pem, *other), *other).unwrap(),
-            };
-            key.common.key_id = Some(id.clone());
-            // An RSA key is for all that RSA can do.
-            key.common.key_algorithm = key.common.key_algorithm.filter(|_| *algorithm != Algorithm::RS256);
-            key
-        };
-        json!({ "keys": self.keys.lock().unwrap().iter().map(public).collect::<Vec<_>>() }).to_string()
-    }
-
-    fn key(&self, id: &str) -> (String, Algorithm) {
-        let keys = self.keys.lock().unwrap();
-        let (_, pem, algorithm) = keys.iter().find(|(other, ..)| other == id).unwrap();
-        (pem.clone(), *algorithm)
-    }
-
-    fn signing(&self, id: &str) -> EncodingKey {
-        let (pem, algorithm) = self.key(id);
-        signing(&pem, algorithm)
-    }
-
-    fn sign(&self, id: &str, algorithm: Algorithm, claims: &Value) -> String {
-        self.sign_as(id, id, algorithm, claims)
-    }
-
-    /// A token that says it is signed with one key, and is with another.
-    fn sign_as(&self, said: &str, id: &str, algorithm: Algorithm, claims: &Value) -> String {
-        encode(&header(said, algorithm), claims, &self.signing(id)).unwrap()
-    }
-
-    /// A token that is good, of an admin.
-    fn good(&self) -> String {
-        self.sign("p256", Algorithm::ES256, &claims())
-    }
-
-    /// How often the keys were asked for.
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
-    }
-
-    async fn stop(&mut self) {
-        self.stop.take().unwrap().send(()).unwrap();
-        within(self.task.take().unwrap()).await.unwrap();
-    }
-}
-
 fn accept_tokens(options: &mut ServerOptions, config: &OidcConfig, audit: Option<Audit>) {
     options.callers = std::mem::take(&mut options.callers).with_provider(Some(Oidc::open(config).unwrap()));
     options.audit = audit;
@@ -488,16 +358,6 @@ fn config(jwks: JwksLocation) -> OidcConfig {
     }
 }
 
-/// What Keycloak says of an admin, more or less.
-fn claims() -> Value {
-    json!({
-        "iss": ISSUER, "aud": "photongate", "sub": "3f1c", "preferred_username": "alice", "typ": "Bearer",
-        "iat": now_s(), "exp": now_s() + 300,
-        "realm_access": { "roles": ["offline_access", "run"] },
-        "resource_access": { "account": { "roles": ["view-profile"] } },
-    })
-}
-
 /// The same with another value of a claim, or without the claim if it is null.
 fn with(claim: &str, value: Value) -> Value {
     let mut claims = claims();
@@ -509,27 +369,6 @@ fn with(claim: &str, value: Value) -> Value {
     claims
 }
 
-fn header(id: &str, algorithm: Algorithm) -> jsonwebtoken::Header {
-    let mut header = jsonwebtoken::Header::new(algorithm);
-    header.kid = Some(id.to_owned());
-    header
-}
-
-fn signing(pem: &str, algorithm: Algorithm) -> EncodingKey {
-    let key = match algorithm {
-        Algorithm::RS256 => EncodingKey::from_rsa_pem(pem.as_bytes()),
-        Algorithm::EdDSA => EncodingKey::from_ed_pem(pem.as_bytes()),
-        _ => EncodingKey::from_ec_pem(pem.as_bytes()),
-    };
-    key.unwrap()
-}
-
 fn parts(token: &str) -> Vec<String> {
     token.split('.').map(str::to_owned).collect()
 }
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
-
-const ISSUER: &str = "https://login.example/realms/ops";
