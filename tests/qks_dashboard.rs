@@ -21,7 +21,7 @@ use support::lab::{Namespace, Patience};
 use tokio::runtime::{Builder, Runtime};
 
 #[test]
-fn the_page_shows_links_stock_rates_and_an_eavesdropper() {
+fn the_page_shows_links_stock_rates_an_eavesdropper_and_what_is_detached() {
     let Some(_only_one) = support::namespaces() else { return };
     let patience = support::patience();
     let namespace = Namespace::create("qks").unwrap();
@@ -94,6 +94,17 @@ fn look_at_the_page(namespace: &Namespace, patience: &Patience) {
     servers.set_channel("eavesdropper", &json!(0.0));
     page.eventually("the alarm to end", || page.text("#alarms [data-alarm='qber']").is_none());
     page.shows("[data-link='sim'][data-unit='phase']", "keys come");
+
+    servers.set_attached("ab", false);
+    page.shows("[data-link='ab'][data-unit='phase']", "detached");
+    page.shows("[data-fact='sources']", "1");
+    assert!(!page.text("#links").unwrap().contains("keyfile"), "its source is not there any more");
+    servers.set_attached("ab", true);
+    page.shows("#links", "keyfile");
+    page.eventually("the link to be attached again", || {
+        let phase = page.attribute("[data-link='ab'][data-unit='phase']", "data-phase");
+        phase.is_some_and(|phase| phase != "detached")
+    });
     page.plots_something();
     assert_eq!(page.browser.complaints().unwrap(), Vec::<String>::new());
 }
@@ -147,6 +158,12 @@ impl Servers {
         let mut channel = self.read(path);
         channel[setting] = value.clone();
         assert_eq!(&self.ask(Method::PUT, path, &channel)[setting], value);
+    }
+
+    /// Attaches the QKD modules of a link, or detaches them.
+    fn set_attached(&self, link: &str, attached: bool) {
+        let answer = self.ask(Method::PUT, &format!("links/{link}/attachment"), &json!({ "attached": attached }));
+        assert_eq!(answer["attached"], attached, "{answer}");
     }
 
     fn take_keys(&self, number: u64) {

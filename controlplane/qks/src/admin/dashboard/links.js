@@ -5,9 +5,9 @@ import { bitRate, bytes, share } from "./format.js";
 
 /** Shows the links; `rates` has the key rate of each in bits per second, by its name, or null. */
 export function showLinks(links, rates) {
-    const rows = links.flatMap((link) => link.sources.map((source, index) => ({ link, source, index })));
+    const rows = links.flatMap((link) => sourcesOf(link).map((source, index) => ({ link, source, index })));
     byId("links-empty").hidden = rows.length > 0;
-    const key = ({ link, index }) => `${link.id}/${index}`;
+    const key = ({ link, source, index }) => `${link.id}/${source === DETACHED ? "" : index}`;
     keepChildren(byId("links").tBodies[0], rows, key, makeRow, (child, { link, source, index }) => {
         const cell = (unit) => child.querySelector(`[data-unit="${unit}"]`);
         const [phase, text] = describe(source);
@@ -24,6 +24,11 @@ export function showLinks(links, rates) {
         show(cell("leaked"), quality && quality.leaked_bits, (value) => bytes(value / 8));
         setAttribute(cell("qber"), "data-bad", phase === "alarm");
     });
+}
+
+/** The sources of a link: a link that is detached has none, and gets a row all the same. */
+function sourcesOf({ attached, sources }) {
+    return attached ? sources : [DETACHED];
 }
 
 /** What a source does, for programs and for people. */
@@ -51,3 +56,5 @@ function makeRow({ link, source, index }) {
         element("td", { ...data, "data-unit": "phase", class: "text phase" }, element("span"), " ", element("small")),
         cell("rate"), cell("qber"), cell("sifted"), cell("secret"), cell("leaked"));
 }
+
+const DETACHED = { kind: "–", phase: "detached", reason: null, quality: null };
