@@ -1,0 +1,18 @@
+//! A small cluster that keeps one ordered log of commands, and applies it to a small key-value space, so that every machine ends with
+//! the same documents and no acknowledged write is ever lost.
+//!
+//! The core is pure: [`node`] is a state machine that is told what happened (ticks, messages, requests, "batch 7 is on disk") and says
+//! what to do (send, write, answer). OmniPaxos inside decides the order; [`mod@state`] applies it; [`membership`] says who
+//! votes. The core has no sockets, clocks or randomness, so a simulator runs thousands of clusters from seeds.
+//!
+//! What crosses the core's edge: [`command`] (what is put into the log), [`node::Input`] and [`node::Output`], and
+//! [`node::PeerMessage`] (what nodes say to each other).
+
+#![forbid(unsafe_code)]
+
+pub mod command;
+mod digest;
+pub mod membership;
+pub mod node;
+pub mod state;
+pub mod storage;
