@@ -1,11 +1,416 @@
-//! The pure node: what it is told, what it says, what nodes say to each other.
+//! The pure node: it is told what happened and says what to do. It has no socket, disk, clock or randomness of its own.
 //!
-//! [`input`] has what a node is told, [`output`] what it wants done, [`message`] what nodes say to each other.
+//! OmniPaxos inside ([`instance`]) decides what is in the log. Around it: who is connected and what may be believed ([`links`]), what
+//! clients wait for ([`requests`]), taking over the state of another node ([`catch_up`]), and, in this file, the order of things:
+//!
+//! - Whatever promises something (a promised ballot, an accepted entry) waits until the batch that it depends on is on disk.
+//!   Proposals do not wait: a leader sends them out beside its own write, and does not count its own vote before that is done.
+//! - One batch is written at a time. What comes together meanwhile is the next one.
+//! - Only decided entries are applied, in their order; who asked is answered then, and not before.
 
+mod catch_up;
 pub mod input;
+mod instance;
+mod links;
 pub mod message;
+mod mutation;
 pub mod output;
+mod requests;
+mod settings;
+mod status;
+mod watch;
+
+use std::collections::BTreeMap;
+
+use omnipaxos::messages::Message;
 
 pub use input::{Consistency, Input, Query, Request, RequestId};
 pub use message::{Envelope, Hello, PeerMessage};
 pub use output::{Answer, BatchId, Changed, Notice, Output, Refusal, Reply};
+pub use settings::{Limits, Settings, Timing};
+pub use status::Status;
+pub use watch::Compacted;
+
+use crate::{
+    command::{Entry, Pid, Revision, UnixMillis},
+    membership::{ConfigurationId, Membership, NodeName, StoreId},
+    state::State,
+    storage::{Log, Operation, Recovered},
+};
+use catch_up::{Fetching, Serving};
+use instance::Instance;
+use links::Links;
+use mutation::{Mutation, Mutations};
+use requests::Requests;
+use watch::Ring;
+
+/// One node of the cluster.
+pub struct Node {
+    settings: Settings,
+    store: StoreId,
+    boot: u64,
+    ticks: u64,
+    now: UnixMillis,
+    cluster: Option<Cluster>,
+    links: Links,
+    requests: Requests,
+    fetching: Option<Fetching>,
+    serving: BTreeMap<NodeName, Serving>,
+    outbox: Outbox,
+    leader: Option<NodeName>,
+    hand_over_since: Option<u64>,
+    mutations: Mutations,
+}
+
+/// What a node has once it belongs to a cluster.
+struct Cluster {
+    membership: Membership,
+    state: State,
+    log: Log,
+    /// So many places of this configuration's log are applied.
+    applied: u64,
+    /// How many entries were applied since the state was last written, and how much they weigh.
+    unwritten: (usize, usize),
+    changes: Ring,
+    /// The agreement; none if this node does not vote.
+    instance: Option<Instance>,
+}
+
+impl Node {
+    /// A node with what is on its disk.
+    #[must_use]
+    pub fn new(settings: Settings, recovered: Recovered) -> Self {
+        let mut node = Self {
+            requests: Requests::new(settings.limits, settings.timing),
+            settings,
+            store: recovered.store,
+            boot: recovered.boot,
+            ticks: 0,
+            now: UnixMillis(0),
+            cluster: None,
+            links: Links::default(),
+            fetching: None,
+            serving: BTreeMap::new(),
+            outbox: Outbox::default(),
+            leader: None,
+            hand_over_since: None,
+            mutations: Mutations::default(),
+        };
+        if let Some((snapshot, acceptor)) = recovered.cluster {
+            let membership = snapshot.header.membership.clone();
+            let state = State::from_snapshot(snapshot, node.settings.limits.clients);
+            node.join(membership, state, Log::new(acceptor));
+        }
+        node
+    }
+
+    /// Takes in what happened, in its order, and says what is to be done about it. `now` is what commands of this step are stamped
+    /// with. It costs little to hand in many inputs at once: what they need written is written in one go.
+    #[must_use]
+    pub fn step(&mut self, inputs: impl IntoIterator<Item = Input>, now: UnixMillis) -> Vec<Output> {
+        self.now = now;
+        for input in inputs {
+            self.take(input);
+        }
+        self.propose();
+        self.collect_messages();
+        self.apply_decided();
+        self.write_state();
+        self.hand_out_batch();
+        self.notice_leader();
+        std::mem::take(&mut self.outbox.outputs)
+    }
+
+    /// What this node says first to whom it connects to.
+    #[must_use]
+    pub fn hello(&self) -> Hello {
+        let membership = self.cluster.as_ref().map(|cluster| &cluster.membership);
+        Hello {
+            name: self.settings.name.clone(),
+            store: self.store,
+            cluster: membership.map(|membership| membership.cluster),
+            configuration: membership.map_or(ConfigurationId(0), |membership| membership.configuration),
+        }
+    }
+
+    /// Documents that changed behind `revision`, oldest first. What changes later comes as [`Output::Changed`].
+    ///
+    /// # Errors
+    /// [`Compacted`] if some of it is not known any more; then the whole state has to be read.
+    pub fn changes_since(&self, revision: Revision) -> Result<Vec<Changed>, Compacted> {
+        match &self.cluster {
+            Some(cluster) => cluster.changes.since(revision),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Tick => self.tick(),
+            Input::Connected { peer, hello } => self.connected(&peer, hello),
+            Input::Disconnected { peer } => self.links.disconnected(&peer),
+            Input::Message { peer, message } => self.heard(&peer, message),
+            Input::Request { id, request } => self.requested(id, request),
+            Input::Persisted { batch } => self.persisted(batch),
+            Input::HandOver => self.hand_over_since = Some(self.ticks),
+        }
+    }
+
+    fn tick(&mut self) {
+        self.ticks += 1;
+        if let Some(instance) = self.instance() {
+            instance.tick();
+        }
+        self.expire_requests();
+        self.tick_catch_up();
+        self.tick_hand_over();
+    }
+
+    fn persisted(&mut self, batch: BatchId) {
+        self.outbox.persisted = batch;
+        if let Some(instance) = self.instance() {
+            instance.persisted(batch);
+        }
+        while self.outbox.held.front().is_some_and(|held| held.until <= batch) {
+            let held = self.outbox.held.pop_front().expect("one was just looked at");
+            self.send_envelope(&held.peer, held.configuration, held.message);
+        }
+    }
+
+    /// Becomes, or is again, part of a cluster with this state.
+    fn join(&mut self, membership: Membership, state: State, log: Log) {
+        let applied = state.revision().0 - membership.base.0;
+        if log.read(|acceptor| acceptor.decided < applied) {
+            log.write(Operation::Decided(applied));
+        }
+        let changes = Ring::new(state.revision(), self.settings.limits.changes);
+        self.cluster = Some(Cluster { membership, state, log, applied, unwritten: (0, 0), changes, instance: None });
+        self.begin_instance();
+    }
+
+    /// Starts the agreement from what the log has, if this node votes.
+    fn begin_instance(&mut self) {
+        // Nothing is said before it is on disk that this node votes, nor what it starts from.
+        let begun = self.outbox.next_batch_if(self.cluster.as_ref().is_some_and(|cluster| cluster.log.is_urgent()));
+        let Some(cluster) = &mut self.cluster else { return };
+        let me = cluster.membership.member(&self.settings.name);
+        let me = me.filter(|member| member.store == self.store || self.mutations.has(Mutation::ReplacedDiskVotes));
+        cluster.instance = me.map(|member| {
+            Instance::new(
+                &cluster.membership,
+                member.pid,
+                cluster.log.clone(),
+                &self.settings.timing,
+                begun,
+                self.mutations,
+            )
+        });
+    }
+
+    /// Takes what OmniPaxos says, and sends it or keeps it until what it depends on is on disk.
+    fn collect_messages(&mut self) {
+        let Some(cluster) = &mut self.cluster else { return };
+        let Some(instance) = &mut cluster.instance else { return };
+        let configuration = cluster.membership.configuration;
+        let depends_on = self.outbox.next_batch_if(cluster.log.is_urgent());
+        let begun = instance.begun();
+        for message in instance.take_messages() {
+            let Some(peer) = cluster.membership.by_pid(Pid(message.get_receiver())).map(|member| member.name.clone())
+            else {
+                continue;
+            };
+            let until = if self.mutations.may_leave_early(&message) { begun } else { depends_on };
+            if until <= self.outbox.persisted {
+                self.outbox.ready.push((peer, message));
+            } else {
+                self.outbox.held.push_back(Held { until, peer, configuration, message });
+            }
+        }
+        for (peer, message) in std::mem::take(&mut self.outbox.ready) {
+            self.send_envelope(&peer, configuration, message);
+        }
+    }
+
+    fn send_envelope(&mut self, peer: &NodeName, configuration: ConfigurationId, message: Message<Entry>) {
+        if let Some(stamp) = self.links.stamp(peer, self.boot) {
+            self.send(peer, PeerMessage::Paxos(Box::new(Envelope { configuration, stamp, message })));
+        }
+    }
+
+    fn send(&mut self, peer: &NodeName, message: PeerMessage) {
+        if self.links.is_connected(peer) {
+            self.outbox.outputs.push(Output::Send { peer: peer.clone(), message });
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.outbox.outputs.push(Output::Notice(notice));
+    }
+
+    /// Applies what is decided and not applied yet. A decided stop-sign ends the configuration.
+    fn apply_decided(&mut self) {
+        let Some(cluster) = &mut self.cluster else { return };
+        let (entries, next) = cluster.log.read(|acceptor| {
+            let decided = self.mutations.decided(acceptor).min(acceptor.end());
+            let entries: Vec<_> = (cluster.applied..decided)
+                .map(|place| acceptor.entry(place).expect("what is not applied is not trimmed").clone())
+                .collect();
+            (entries, acceptor.decided_stop_sign().cloned())
+        });
+        let mut changed = Vec::new();
+        for entry in &entries {
+            let applied = cluster.state.apply(entry);
+            cluster.applied += 1;
+            cluster.unwritten = (cluster.unwritten.0 + 1, cluster.unwritten.1 + entry.weight());
+            if let Some(change) = applied.changed {
+                let revision = cluster.state.revision();
+                changed.push(Changed { revision, name: change.name, document: change.document });
+            }
+            let me = cluster.instance.as_ref().map(Instance::me);
+            if me == Some(entry.ticket().node) && self.boot == entry.ticket().boot {
+                self.requests.applied(entry, applied.outcome, &cluster.state, &mut self.outbox.outputs);
+            }
+        }
+        if !changed.is_empty() {
+            cluster.changes.extend(&changed);
+            self.outbox.outputs.push(Output::Changed(changed));
+        }
+        if let Some(stop_sign) = next {
+            self.begin_configuration(stop_sign.metadata.as_deref().unwrap_or_default());
+        }
+    }
+
+    fn begin_configuration(&mut self, metadata: &[u8]) {
+        let mut next: Membership = serde_json::from_slice(metadata).expect("a member made it of a membership");
+        let Some(cluster) = &mut self.cluster else { return };
+        cluster.state.skip();
+        next.base = cluster.state.revision();
+        let from = std::mem::replace(&mut cluster.membership, next.clone());
+        cluster.log.write(Operation::Changes(cluster.state.take_changes(&next)));
+        cluster.log.write(Operation::Begin(0));
+        cluster.applied = 0;
+        cluster.unwritten = (0, 0);
+        self.begin_instance();
+        self.notice(Notice::MembersChanged { from, to: next });
+        self.say_hello_again();
+    }
+
+    fn say_hello_again(&mut self) {
+        let hello = self.hello();
+        for peer in self.links.connected_peers() {
+            self.send(&peer, PeerMessage::Hello(hello.clone()));
+        }
+    }
+
+    /// Once enough was applied, lets the disk have the state and forgets most of the log.
+    fn write_state(&mut self) {
+        let limits = self.settings.limits;
+        let Some(cluster) = &mut self.cluster else { return };
+        let (entries, bytes) = cluster.unwritten;
+        if entries < limits.unwritten_entries && bytes < limits.unwritten_bytes {
+            return;
+        }
+        // A leader that still collects promises will answer them from the log as it was.
+        if cluster.instance.as_ref().is_some_and(Instance::collects_promises) {
+            return;
+        }
+        let mut changes = cluster.state.take_changes(&cluster.membership);
+        self.mutations.forget_sessions(&mut changes);
+        cluster.log.write(Operation::Changes(changes));
+        cluster.unwritten = (0, 0);
+        let keep_from = cluster.log.read(|acceptor| limits.keep_from(acceptor, cluster.applied));
+        cluster.log.write(Operation::Trim(keep_from));
+    }
+
+    /// Hands out the next batch, unless one is being written.
+    fn hand_out_batch(&mut self) {
+        let Some(cluster) = &mut self.cluster else { return };
+        if self.outbox.issued != self.outbox.persisted || !cluster.log.is_urgent() {
+            return;
+        }
+        self.outbox.issued = self.outbox.next_batch();
+        let batch = self.outbox.issued;
+        if let Some(instance) = &mut cluster.instance {
+            instance.batch_handed_out(batch);
+        }
+        let operations = self.mutations.written(cluster.log.take_operations());
+        self.outbox.outputs.push(Output::Persist { batch, operations });
+    }
+
+    fn notice_leader(&mut self) {
+        let leader = self.cluster.as_ref().and_then(Cluster::leader);
+        if leader != self.leader {
+            self.leader.clone_from(&leader);
+            self.notice(Notice::Leader(leader));
+        }
+    }
+
+    /// Tries to make somebody else the leader, or says that it is done.
+    fn tick_hand_over(&mut self) {
+        let Some(since) = self.hand_over_since else { return };
+        let waited = self.ticks - since;
+        let leads = self.cluster.as_ref().and_then(|cluster| cluster.instance.as_ref()).is_some_and(Instance::leads);
+        let timing = self.settings.timing;
+        if waited > timing.deadline_ticks || (!leads && self.requests.writes() == 0) {
+            self.hand_over_since = None;
+            self.outbox.outputs.push(Output::HandedOver);
+        } else if leads
+            && waited % timing.retry_ticks == 1
+            && let Some(successor) = self.successor()
+        {
+            self.send(&successor, PeerMessage::Lead);
+        }
+    }
+
+    /// The connected member that has most of the log.
+    fn successor(&self) -> Option<NodeName> {
+        let cluster = self.cluster.as_ref()?;
+        let accepted = cluster.instance.as_ref()?.accepted_by_others();
+        let connected = accepted.into_iter().filter_map(|(pid, places)| {
+            let name = &cluster.membership.by_pid(pid)?.name;
+            self.links.is_connected(name).then_some((places, name))
+        });
+        connected.max().map(|(_, name)| name.clone())
+    }
+
+    fn instance(&mut self) -> Option<&mut Instance> {
+        self.cluster.as_mut()?.instance.as_mut()
+    }
+}
+
+impl Cluster {
+    /// Who leads, as far as this node knows.
+    fn leader(&self) -> Option<NodeName> {
+        let pid = self.instance.as_ref()?.leader()?;
+        self.membership.by_pid(pid).map(|member| member.name.clone())
+    }
+}
+
+/// What is to go out, and what must wait for the disk before it may.
+#[derive(Default)]
+struct Outbox {
+    outputs: Vec<Output>,
+    ready: Vec<(NodeName, Message<Entry>)>,
+    held: std::collections::VecDeque<Held>,
+    issued: BatchId,
+    persisted: BatchId,
+}
+
+impl Outbox {
+    fn next_batch(&self) -> BatchId {
+        BatchId(self.issued.0 + 1)
+    }
+
+    /// The batch that has everything which was written so far; `urgent` says that some of it was not handed out yet.
+    fn next_batch_if(&self, urgent: bool) -> BatchId {
+        if urgent { self.next_batch() } else { self.issued }
+    }
+}
+
+/// A message that must not leave before a batch is on disk.
+struct Held {
+    until: BatchId,
+    peer: NodeName,
+    configuration: ConfigurationId,
+    message: Message<Entry>,
+}

@@ -33,6 +33,11 @@ pub enum PeerMessage {
     Fetch(Fetch),
     /// A part of the state.
     Part(Box<Part>),
+    /// The receiver asked for the state, and is no member: an operator has to add or replace it.
+    NotAMember {
+        /// Whether a member has its name, but another disk.
+        replaced: bool,
+    },
     /// The sender stops and wants the receiver to lead.
     Lead,
 }

@@ -36,6 +36,8 @@ pub enum Output {
     },
     /// Documents have changed: for those who watch.
     Changed(Vec<Changed>),
+    /// The whole state was replaced by that of another node, at this revision: who watches has to read it anew.
+    Replaced(Revision),
     /// Something for the log, the audit and the metrics.
     Notice(Notice),
     /// The node does not lead (any more) and can be stopped.
@@ -101,8 +103,8 @@ pub enum Refusal {
     /// There was no agreement in time: the command may be applied later, or never. Ask again with the same client and number.
     #[error("no agreement in time: it may still happen; ask again with the same client id and sequence number")]
     Unknown,
-    /// A read found no agreement in time. It can be asked for stale data.
-    #[error("no majority could be reached in time; stale reads are possible")]
+    /// No majority could be reached in time. Nothing was done; stale reads are possible.
+    #[error("no majority could be reached in time; nothing was done; stale reads are possible")]
     NoMajority,
     /// The members cannot be changed like that.
     #[error(transparent)]
@@ -114,6 +116,8 @@ pub enum Refusal {
 pub enum Notice {
     /// All configured servers met, none with a past: this is the first configuration.
     Founded(Membership),
+    /// All configured servers met, and what they are makes no cluster.
+    CannotFound(BadMembership),
     /// The node waits: a cluster exists, and it is not in it. The operator has to add or replace it.
     WaitsForMembership {
         /// Who told so.
