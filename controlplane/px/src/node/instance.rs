@@ -162,18 +162,16 @@ impl Instance {
             return Heard::Done;
         };
         let start = self.log.read(|acceptor| acceptor.start);
-        match &mut msg {
+        let sync = match &mut msg {
+            PaxosMsg::Promise(promise) => promise.log_sync.as_mut(),
+            PaxosMsg::AcceptSync(sync) => Some(&mut sync.log_sync),
+            _ => None,
+        };
+        let usable = sync.is_none_or(|sync| self.log.read(|log| set_right(sync, log)));
+        match &msg {
             PaxosMsg::Prepare(prepare) if (prepare.decided_idx as u64) < start => return Heard::PeerIsBehind,
             PaxosMsg::Promise(promise) if (promise.decided_idx as u64) < start => return Heard::PeerIsBehind,
-            PaxosMsg::Promise(promise) => {
-                let usable = promise.log_sync.as_mut().is_none_or(|sync| self.log.read(|log| set_right(sync, log)));
-                if !usable {
-                    return Heard::Done;
-                }
-            }
-            PaxosMsg::AcceptSync(sync) if !self.log.read(|log| set_right(&mut sync.log_sync, log)) => {
-                return Heard::Done;
-            }
+            PaxosMsg::Promise(_) | PaxosMsg::AcceptSync(_) if !usable => return Heard::Done,
             PaxosMsg::Accepted(accepted) => return self.others_accepted(Pid(from), *accepted),
             PaxosMsg::ProposalForward(_) if !self.leads() || self.log.weight() > log_limit => return Heard::Done,
             PaxosMsg::ForwardStopSign(_) if !self.leads() => return Heard::Done,
