@@ -2,15 +2,25 @@
 //!
 //! Every backend gives the same results; they differ in speed and in what they ask of the processor.
 
+#[cfg(not(target_arch = "x86_64"))]
+mod other;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "the vector kernels")]
+mod vectors;
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "the vector kernels")]
 mod x86;
 
-use std::fmt;
 use std::sync::LazyLock;
+use std::{fmt, iter};
 
 use portable::Portable;
+
+#[cfg(not(target_arch = "x86_64"))]
+use other::Features;
+#[cfg(target_arch = "x86_64")]
+use x86::Features;
 
 use crate::cbc_mac::{Block, Input};
 use crate::key::Schedule;
@@ -122,6 +132,19 @@ pub fn available() -> impl Iterator<Item = &'static dyn Backend> {
     ALL.iter().map(Box::as_ref)
 }
 
+/// Every backend that this machine can run: also those that it would choose if it lacked some of its features. For tests.
+///
+/// Several have the same name, and different kernels.
+pub fn every_kind() -> Vec<Box<dyn Backend>> {
+    let mut kinds: Vec<Box<dyn Backend>> = Vec::new();
+    for backend in Features::detect().subsets().flat_map(Features::backends).chain(iter::once(portable())) {
+        if kinds.iter().all(|kind| format!("{kind:?}") != format!("{backend:?}")) {
+            kinds.push(backend);
+        }
+    }
+    kinds
+}
+
 /// There is no backend of this name, or none that runs on this machine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no crypto backend `{name}` on this machine: choose one of {}", choices())]
@@ -137,13 +160,12 @@ fn choices() -> String {
 const AUTO: &str = "auto";
 
 /// The fastest first. Made when first asked for; from then on no packet costs a look at what the processor can do.
-static ALL: LazyLock<Vec<Box<dyn Backend>>> = LazyLock::new(|| {
-    let mut backends: Vec<Box<dyn Backend>> = Vec::new();
-    #[cfg(target_arch = "x86_64")]
-    backends.extend(x86::available());
-    backends.push(Box::new(Portable));
-    backends
-});
+static ALL: LazyLock<Vec<Box<dyn Backend>>> =
+    LazyLock::new(|| Features::detect().backends().into_iter().chain(iter::once(portable())).collect());
+
+fn portable() -> Box<dyn Backend> {
+    Box::new(Portable)
+}
 
 #[cfg(test)]
 mod tests {
@@ -166,5 +188,13 @@ mod tests {
         let error = by_name("abacus").unwrap_err().to_string();
         assert!(error.starts_with("no crypto backend `abacus` on this machine: choose one of auto, "), "{error}");
         assert!(error.ends_with("portable"), "{error}");
+    }
+
+    #[test]
+    fn every_available_backend_is_among_those_that_are_tested() {
+        let kinds: Vec<_> = every_kind().iter().map(|kind| format!("{kind:?}")).collect();
+        for backend in available() {
+            assert!(kinds.contains(&format!("{backend:?}")), "{backend:?} is not in {kinds:?}");
+        }
     }
 }

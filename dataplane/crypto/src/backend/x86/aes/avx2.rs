@@ -8,16 +8,16 @@ use std::arch::x86_64::{
 };
 use std::mem;
 
-use super::{Aes, compiled};
+use crate::backend::vectors::aes::{Aes, compiled};
 use crate::cbc_mac::Block;
 
 /// Proof that the processor has AVX2 and VAES.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Avx2(());
+pub(in crate::backend) struct Avx2(());
 
 impl Avx2 {
     /// The proof, if it has.
-    pub(in super::super) fn detect() -> Option<Self> {
+    pub(in crate::backend) fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("vaes")).then_some(Self(()))
     }
 }

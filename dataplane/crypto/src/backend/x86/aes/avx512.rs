@@ -8,16 +8,16 @@ use std::arch::x86_64::{
 };
 use std::mem;
 
-use super::{Aes, compiled};
+use crate::backend::vectors::aes::{Aes, compiled};
 use crate::cbc_mac::Block;
 
 /// Proof that the processor has AVX-512F, BW and VL, and VAES.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Avx512(());
+pub(in crate::backend) struct Avx512(());
 
 impl Avx512 {
     /// The proof, if it has.
-    pub(in super::super) fn detect() -> Option<Self> {
+    pub(in crate::backend) fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vl")

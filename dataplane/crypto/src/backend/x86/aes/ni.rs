@@ -7,16 +7,16 @@ use std::arch::x86_64::{
 };
 use std::mem;
 
-use super::{Aes, compiled};
+use crate::backend::vectors::aes::{Aes, compiled};
 use crate::cbc_mac::Block;
 
 /// Proof that the processor has AES-NI and AVX, whose form of the instructions saves copying registers.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct AesNi(());
+pub(in crate::backend) struct AesNi(());
 
 impl AesNi {
     /// The proof, if it has.
-    pub(in super::super) fn detect() -> Option<Self> {
+    pub(in crate::backend) fn detect() -> Option<Self> {
         (is_x86_feature_detected!("aes") && is_x86_feature_detected!("avx")).then_some(Self(()))
     }
 }

@@ -7,19 +7,19 @@ use std::arch::x86_64::{
 };
 use std::mem;
 
-use super::Chunk;
-use super::lanes::{self, Kernel, States};
-use super::queue::Queue;
-use super::rounds::{self, Words};
 use crate::backend::Digest;
+use crate::backend::vectors::sha1::Chunk;
+use crate::backend::vectors::sha1::lanes::{self, Kernel, States};
+use crate::backend::vectors::sha1::queue::Queue;
+use crate::backend::vectors::sha1::rounds::{self, Words};
 
 /// Proof that the processor has AVX-512F and BW.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Avx512(());
+pub(in crate::backend) struct Avx512(());
 
 impl Avx512 {
     /// The proof, if it has.
-    pub(in super::super) fn detect() -> Option<Self> {
+    pub(in crate::backend) fn detect() -> Option<Self> {
         (is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")).then_some(Self(()))
     }
 }

@@ -7,18 +7,18 @@ use std::arch::x86_64::{
     _mm_sha1msg1_epu32, _mm_sha1msg2_epu32, _mm_sha1nexte_epu32, _mm_sha1rnds4_epu32, _mm_shuffle_epi8, _mm_xor_si128,
 };
 
-use super::Chunk;
-use super::lanes::{self, Kernel, States};
-use super::queue::Queue;
 use crate::backend::Digest;
+use crate::backend::vectors::sha1::Chunk;
+use crate::backend::vectors::sha1::lanes::{self, Kernel, States};
+use crate::backend::vectors::sha1::queue::Queue;
 
 /// Proof that the processor has SHA-NI, and SSE4.1.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct ShaNi(());
+pub(in crate::backend) struct ShaNi(());
 
 impl ShaNi {
     /// The proof, if it has.
-    pub(in super::super) fn detect() -> Option<Self> {
+    pub(in crate::backend) fn detect() -> Option<Self> {
         (is_x86_feature_detected!("sha") && is_x86_feature_detected!("sse4.1")).then_some(Self(()))
     }
 

@@ -15,7 +15,7 @@ use crate::cbc_mac::Block;
 use crate::tag::Tag;
 
 /// Computes the tags of `jobs`.
-pub(in super::super) fn cmacs<A: Kernels<L>, const L: usize>(aes: A, jobs: &[CmacJob<'_>], tags: &mut [Tag]) {
+pub(in crate::backend) fn cmacs<A: Kernels<L>, const L: usize>(aes: A, jobs: &[CmacJob<'_>], tags: &mut [Tag]) {
     // The memory for round keys is wiped whole, so no more is taken than is needed.
     for (jobs, tags) in jobs.chunks(16 * L).zip(tags.chunks_mut(16 * L)) {
         match jobs.len().div_ceil(L) {
@@ -29,7 +29,7 @@ pub(in super::super) fn cmacs<A: Kernels<L>, const L: usize>(aes: A, jobs: &[Cma
 
 /// The messages in one vector.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Messages<V> {
+pub(in crate::backend) struct Messages<V> {
     /// The expanded HOST-HOST keys.
     round_keys: [V; ROUNDS + 1],
     /// The chains, as far as they have come.
@@ -61,7 +61,11 @@ impl<V: Zeroize, const L: usize, const M: usize> Secrets<V, L, M> {
 
 /// Computes the tags of jobs that fit `M` vectors.
 #[inline(always)]
-pub(super) fn burst<A: Kernels<L>, const L: usize, const M: usize>(aes: A, jobs: &[CmacJob<'_>], tags: &mut [Tag]) {
+pub(in crate::backend) fn burst<A: Kernels<L>, const L: usize, const M: usize>(
+    aes: A,
+    jobs: &[CmacJob<'_>],
+    tags: &mut [Tag],
+) {
     let Some(first) = jobs.first() else { return };
     let mut order = [0_u64; MAX_JOBS];
     let mut differ = 0;
@@ -150,7 +154,7 @@ fn chain<A: Kernels<L>, const L: usize, const M: usize>(
 
 /// Derives the keys of `G` vectors of jobs, chains the two blocks of their heads, and prepares their last blocks.
 #[inline(always)]
-pub(super) fn begin<A: Aes<L>, const L: usize, const G: usize>(
+pub(in crate::backend) fn begin<A: Aes<L>, const L: usize, const G: usize>(
     aes: A,
     jobs: &[&CmacJob<'_>],
     messages: &mut [Messages<A::Vector>],
@@ -219,7 +223,7 @@ pub(super) fn begin<A: Aes<L>, const L: usize, const G: usize>(
 /// # Safety
 /// Each pointer may be read at each of these distances from it.
 #[inline(always)]
-pub(super) unsafe fn absorb_runs<A: Aes<L>, const L: usize, const G: usize>(
+pub(in crate::backend) unsafe fn absorb_runs<A: Aes<L>, const L: usize, const G: usize>(
     aes: A,
     messages: &mut [Messages<A::Vector>],
     runs: &[[*const Block; L]],

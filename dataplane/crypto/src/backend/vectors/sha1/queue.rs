@@ -4,7 +4,7 @@ use super::stream::Stream;
 use crate::backend::HashJob;
 
 /// The messages of a burst that have not been hashed.
-pub(super) struct Queue<'j> {
+pub(in crate::backend) struct Queue<'j> {
     jobs: &'j [HashJob<'j>],
     /// The jobs that no kernel has begun, the longest last: each as its length and, below that, its number.
     order: [u64; MAX_JOBS],
@@ -16,7 +16,7 @@ pub(super) struct Queue<'j> {
 
 impl<'j> Queue<'j> {
     /// The first of these jobs: all of them, if they are no more than [`MAX_JOBS`].
-    pub(super) fn new(jobs: &'j [HashJob<'j>]) -> Self {
+    pub(in crate::backend) fn new(jobs: &'j [HashJob<'j>]) -> Self {
         let mut order = [0; MAX_JOBS];
         let mut differ = 0;
         for (number, (entry, job)) in order.iter_mut().zip(jobs).enumerate() {
@@ -32,13 +32,13 @@ impl<'j> Queue<'j> {
 
     /// How many messages wait.
     #[inline(always)]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::backend) fn len(&self) -> usize {
         self.waiting + self.begun_count
     }
 
     /// The message that is to be hashed next.
     #[inline(always)]
-    pub(super) fn next(&mut self) -> Option<Stream<'j>> {
+    pub(in crate::backend) fn next(&mut self) -> Option<Stream<'j>> {
         if let Some(last) = self.begun_count.checked_sub(1) {
             self.begun_count = last;
             return self.begun.get(last).copied();
@@ -49,14 +49,14 @@ impl<'j> Queue<'j> {
     }
 
     /// Takes back a message that has been begun.
-    pub(super) fn put_back(&mut self, stream: &Stream<'j>) {
+    pub(in crate::backend) fn put_back(&mut self, stream: &Stream<'j>) {
         self.begun[self.begun_count] = *stream;
         self.begun_count += 1;
     }
 }
 
 /// Jobs in a queue: as many as there are packets in the largest burst.
-pub(super) const MAX_JOBS: usize = 1 << NUMBER_BITS;
+pub(in crate::backend) const MAX_JOBS: usize = 1 << NUMBER_BITS;
 const NUMBER_BITS: u32 = 6;
 
 /// Lanes of the widest kernel.

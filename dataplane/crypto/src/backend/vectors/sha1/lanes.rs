@@ -6,7 +6,7 @@ use super::{Chunk, State};
 use crate::backend::Digest;
 
 /// A kernel that hashes `L` messages side by side.
-pub(super) trait Kernel<const L: usize>: Copy {
+pub(in crate::backend) trait Kernel<const L: usize>: Copy {
     /// Chains `count` chunks of each run into the states.
     ///
     /// # Safety
@@ -15,11 +15,11 @@ pub(super) trait Kernel<const L: usize>: Copy {
 }
 
 /// The states of `L` messages: the first words, then the second ones, and so on.
-pub(super) type States<const L: usize> = [[u32; L]; 5];
+pub(in crate::backend) type States<const L: usize> = [[u32; L]; 5];
 
 /// Hashes the messages of `queue`, as long as at least `fewest` lanes are busy, which is not 0.
 #[inline(always)]
-pub(super) fn run<K: Kernel<L>, const L: usize>(
+pub(in crate::backend) fn run<K: Kernel<L>, const L: usize>(
     kernel: K,
     queue: &mut Queue<'_>,
     fewest: usize,

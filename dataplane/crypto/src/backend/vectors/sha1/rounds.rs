@@ -6,7 +6,7 @@ use super::lanes::States;
 /// A processor that computes with `L` words at once.
 ///
 /// Only those can have a value of a type that implements this who found the instructions on this machine.
-pub(super) trait Words<const L: usize>: Copy {
+pub(in crate::backend) trait Words<const L: usize>: Copy {
     /// One word of each of `L` messages.
     type Vector: Copy;
 
@@ -46,7 +46,7 @@ pub(super) trait Words<const L: usize>: Copy {
 /// # Safety
 /// No run is shorter than `count`.
 #[inline(always)]
-pub(super) unsafe fn compress<W: Words<L>, const L: usize>(
+pub(in crate::backend) unsafe fn compress<W: Words<L>, const L: usize>(
     vectors: W,
     states: &mut States<L>,
     runs: &[&[Chunk]; L],

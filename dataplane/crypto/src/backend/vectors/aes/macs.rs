@@ -6,7 +6,7 @@ use crate::backend::MacJob;
 use crate::tag::Tag;
 
 /// Computes the tags of `jobs`.
-pub(in super::super) fn macs<A: Kernels<L>, const L: usize>(aes: A, mut jobs: &[MacJob<'_>], mut tags: &mut [Tag]) {
+pub(in crate::backend) fn macs<A: Kernels<L>, const L: usize>(aes: A, mut jobs: &[MacJob<'_>], mut tags: &mut [Tag]) {
     while !jobs.is_empty() {
         // With four vectors there is always an instruction that need not wait.
         let count = match jobs.len().div_ceil(L) {
@@ -22,7 +22,11 @@ pub(in super::super) fn macs<A: Kernels<L>, const L: usize>(aes: A, mut jobs: &[
 
 /// Computes the tags of as many jobs as fit `G` vectors. How many those were.
 #[inline(always)]
-pub(super) fn pass<A: Aes<L>, const L: usize, const G: usize>(aes: A, jobs: &[MacJob<'_>], tags: &mut [Tag]) -> usize {
+pub(in crate::backend) fn pass<A: Aes<L>, const L: usize, const G: usize>(
+    aes: A,
+    jobs: &[MacJob<'_>],
+    tags: &mut [Tag],
+) -> usize {
     let Some(lanes) = Lanes::<_, L, G>::new(jobs.iter()) else { return 0 };
     let [first, second] = [0, 1].map(|block| lanes.load(aes, |job| &job.message[block]));
     let (_, state) = absorb_two(aes, lanes.keys(aes), first, second);

@@ -4,11 +4,11 @@ use super::{Chunk, INITIAL, State};
 
 /// A message, and how much of it has been hashed.
 #[derive(Clone, Copy)]
-pub(super) struct Stream<'p> {
+pub(in crate::backend) struct Stream<'p> {
     /// Where the digest belongs.
-    pub(super) job: usize,
+    pub(in crate::backend) job: usize,
     /// The hash of the chunks that have been taken.
-    pub(super) state: State,
+    pub(in crate::backend) state: State,
     message: &'p [u8],
     /// Chunks, with the padding.
     total: usize,
@@ -17,17 +17,17 @@ pub(super) struct Stream<'p> {
 
 impl<'p> Stream<'p> {
     /// No message.
-    pub(super) const EMPTY: Self = Self { job: 0, state: INITIAL, message: &[], total: 0, taken: 0 };
+    pub(in crate::backend) const EMPTY: Self = Self { job: 0, state: INITIAL, message: &[], total: 0, taken: 0 };
 
     /// The whole of `message`.
     #[inline(always)]
-    pub(super) fn new(job: usize, message: &'p [u8]) -> Self {
+    pub(in crate::backend) fn new(job: usize, message: &'p [u8]) -> Self {
         Self { job, state: INITIAL, message, total: (message.len() + 1 + LENGTH_LEN).div_ceil(64), taken: 0 }
     }
 
     /// The next chunks: one or more, unless all have been taken.
     #[inline(always)]
-    pub(super) fn chunks<'c>(&self, padding: &'c Padding) -> &'c [Chunk]
+    pub(in crate::backend) fn chunks<'c>(&self, padding: &'c Padding) -> &'c [Chunk]
     where
         'p: 'c,
     {
@@ -42,7 +42,7 @@ impl<'p> Stream<'p> {
 
     /// Notes that the next `count` chunks have been taken. Whether those were all.
     #[inline(always)]
-    pub(super) fn advance(&mut self, count: usize) -> bool {
+    pub(in crate::backend) fn advance(&mut self, count: usize) -> bool {
         self.taken += count;
         self.taken == self.total
     }
@@ -52,17 +52,17 @@ impl<'p> Stream<'p> {
 /// 180-4, section 5.1.1).
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub(super) struct Padding {
+pub(in crate::backend) struct Padding {
     /// The first chunk takes what stands before those bytes when they are copied; the other two are hashed.
     chunks: [Chunk; 3],
 }
 
 impl Padding {
-    pub(super) const EMPTY: Self = Self { chunks: [[0; 64]; 3] };
+    pub(in crate::backend) const EMPTY: Self = Self { chunks: [[0; 64]; 3] };
 
     /// Becomes the end of this stream's message.
     #[inline(always)]
-    pub(super) fn fill(&mut self, stream: &Stream<'_>) {
+    pub(in crate::backend) fn fill(&mut self, stream: &Stream<'_>) {
         let message = stream.message;
         let rest = message.len() % 64;
         let [_, first, second] = &mut self.chunks;
