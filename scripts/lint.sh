@@ -15,6 +15,7 @@ step cargo fmt --all --check
 step cargo fmt --manifest-path fuzz/Cargo.toml --check
 step cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
 step cargo clippy --quiet --locked --no-default-features --all-targets -- -D warnings
+step scripts/aarch64.sh --lint
 RUSTDOCFLAGS="-D warnings" step cargo doc --quiet --workspace --no-deps
 step cargo deny check bans licenses sources
 if cargo deny fetch db 2>/dev/null; then

@@ -30,6 +30,10 @@ else
     packages+=(chromium chromium-driver)
 fi
 
+# the tests for 64-bit ARM processors (scripts/aarch64.sh), on a machine of another kind
+emulator=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)
+emulated=aarch64-unknown-linux-gnu
+
 main() {
     local lint=false
     case "${1-}" in
@@ -40,6 +44,7 @@ main() {
 
     install_packages
     install_rust
+    install_emulator
     install_openbao
     install_schemathesis
     if "$lint"; then
@@ -123,6 +128,20 @@ rust_is_at_least() {
     local version
     version=$(cargo --version >/dev/null 2>&1 && rustc --version 2>/dev/null | cut -d ' ' -f 2) || return 1
     [ "$(printf '%s\n' "$1" "$version" | sort --version-sort | head -n 1)" = "$1" ]
+}
+
+# Without it scripts/aarch64.sh runs nothing, and says so; the rest needs none of it.
+install_emulator() {
+    if [ "$(uname -m)" = aarch64 ]; then
+        return
+    fi
+    if ! (packages=("${emulator[@]}") && install_packages); then
+        note "${emulator[*]} could not be installed: there will be no tests for $emulated"
+    fi
+    if ! rustc --print target-libdir --target "$emulated" 2>/dev/null | xargs -r test -d; then
+        note "adding $emulated to Rust"
+        rustup --quiet target add "$emulated" || note "it could not be added: there will be no tests for $emulated"
+    fi
 }
 
 # A server of Vault's kind, for the tests of secrets. The package holds nothing but OpenBao's own program.

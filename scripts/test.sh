@@ -37,5 +37,8 @@ PKG_CONFIG_LIBDIR=/nonexistent cargo test --quiet --no-fail-fast --no-default-fe
 echo "test: the instructions that a packet takes" >&2
 scripts/instructions.sh
 
+echo "test: the kernels for 64-bit ARM processors, in an emulator" >&2
+scripts/aarch64.sh 2>&1 | tee -a "$log"
+
 echo "test: everything" >&2
 cargo test --no-fail-fast --workspace 2>&1 | tee -a "$log"

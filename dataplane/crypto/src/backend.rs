@@ -2,10 +2,13 @@
 //!
 //! Every backend gives the same results; they differ in speed and in what they ask of the processor.
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+#[expect(unsafe_code, reason = "the vector kernels")]
+mod arm;
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))))]
 mod other;
 mod portable;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
 #[expect(unsafe_code, reason = "the vector kernels")]
 mod vectors;
 #[cfg(target_arch = "x86_64")]
@@ -17,7 +20,9 @@ use std::{fmt, iter};
 
 use portable::Portable;
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(all(target_arch = "aarch64", target_endian = "little"))]
+use arm::Features;
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))))]
 use other::Features;
 #[cfg(target_arch = "x86_64")]
 use x86::Features;

@@ -55,13 +55,13 @@ impl Input {
     }
 
     /// The first block.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
     pub(crate) fn first(&self) -> &Block {
         &self.blocks[0]
     }
 
     /// The second block, if there is one.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
     pub(crate) fn second(&self) -> Option<&Block> {
         (self.count == 2).then_some(&self.blocks[1])
     }
