@@ -1,21 +1,23 @@
-//! What a burst costs in each backend: MACs from the AS-AS key down, and SHA-1 at three payload lengths.
+//! What a burst costs in each backend: MACs from the AS-AS key down, and SHA-1 and AES-CMAC at three payload lengths.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use photongate_crypto::{Digest, HashJob, Input, Key, MacJob, Schedule, Tag, backend};
+use photongate_crypto::{CmacJob, Digest, HashJob, Input, Key, MacJob, Schedule, Tag, backend};
 
-criterion_group!(kernels, macs, sha1);
+criterion_group!(kernels, macs, sha1, cmacs);
 criterion_main!(kernels);
 
 /// Packets in a burst.
 const BURST: usize = 32;
 
+/// As between two filters.
+const LENGTHS: [usize; 3] = [64, 512, 1400];
+
 fn macs(criterion: &mut Criterion) {
-    // A key per packet, as when a burst comes from many peers.
-    let schedules: [Schedule; BURST] = std::array::from_fn(|n| Schedule::new(&Key::from_bytes([n as u8; 16])));
+    let schedules = schedules();
     let jobs = schedules.each_ref().map(|schedule| MacJob {
         schedule,
-        host_as: Input::new(&[2, 0, 3, 0, 10, 248, 2, 1]),
-        host_host: Input::new(&[3, 0, 10, 248, 1, 1]),
+        host_as: HOST_AS,
+        host_host: HOST_HOST,
         message: [[0x5a; 16]; 2],
     });
     let mut tags = [Tag::default(); BURST];
@@ -29,8 +31,8 @@ fn macs(criterion: &mut Criterion) {
 fn sha1(criterion: &mut Criterion) {
     let mut digests = [Digest::default(); BURST];
     let mut group = criterion.benchmark_group("sha1");
-    for length in [64, 512, 1400] {
-        let payloads: [Vec<u8>; BURST] = std::array::from_fn(|n| vec![n as u8; length]);
+    for length in LENGTHS {
+        let payloads = payloads(length);
         let jobs = payloads.each_ref().map(|data| HashJob { data });
         group.throughput(Throughput::Bytes((BURST * length) as u64));
         for backend in backend::available() {
@@ -40,3 +42,39 @@ fn sha1(criterion: &mut Criterion) {
         }
     }
 }
+
+/// With the derivations of the keys.
+fn cmacs(criterion: &mut Criterion) {
+    let schedules = schedules();
+    let mut tags = [Tag::default(); BURST];
+    let mut group = criterion.benchmark_group("cmacs");
+    for length in LENGTHS {
+        let payloads = payloads(length);
+        let jobs: [CmacJob<'_>; BURST] = std::array::from_fn(|n| CmacJob {
+            schedule: &schedules[n],
+            host_as: HOST_AS,
+            host_host: HOST_HOST,
+            head: [[0x5a; 16]; 2],
+            data: &payloads[n],
+        });
+        group.throughput(Throughput::Bytes((BURST * length) as u64));
+        for backend in backend::available() {
+            group.bench_function(BenchmarkId::new(backend.name(), length), |bencher| {
+                bencher.iter(|| backend.cmacs(&jobs, &mut tags));
+            });
+        }
+    }
+}
+
+/// A key per packet, as when a burst comes from many peers.
+fn schedules() -> [Schedule; BURST] {
+    std::array::from_fn(|n| Schedule::new(&Key::from_bytes([n as u8; 16])))
+}
+
+fn payloads(length: usize) -> [Vec<u8>; BURST] {
+    std::array::from_fn(|n| vec![n as u8; length])
+}
+
+/// Between two IPv4 hosts.
+const HOST_AS: Input = Input::new(&[2, 0, 3, 0, 10, 248, 2, 1]);
+const HOST_HOST: Input = Input::new(&[3, 0, 10, 248, 1, 1]);
