@@ -60,8 +60,8 @@ impl Armv8 {
 
 impl<const L: usize> Kernel<L> for Armv8 {
     #[inline(always)]
-    unsafe fn compress(self, states: &mut States<L>, runs: &[&[Chunk]; L], count: usize) {
-        // SAFETY: `self` proves the feature, and the caller vouches for the runs' lengths.
+    unsafe fn compress(self, states: &mut States<L>, runs: &[*const Chunk; L], count: usize) {
+        // SAFETY: `self` proves the feature, and the caller vouches for the runs.
         unsafe { compress(states, runs, count) }
     }
 }
@@ -69,12 +69,12 @@ impl<const L: usize> Kernel<L> for Armv8 {
 /// Chains `count` chunks of each run into the states.
 ///
 /// # Safety
-/// No run is shorter than `count`.
+/// `count` chunks can be read from where each run begins.
 #[inline]
 #[target_feature(enable = "sha2")]
-unsafe fn compress<const L: usize>(states: &mut States<L>, runs: &[&[Chunk]; L], count: usize) {
-    // SAFETY: the loads of messages need no alignment, and stay in chunk `n` of a run, which is there because `n` is less than `count`, and
-    // the caller vouches that no run is shorter. That of a state is from an array of four words.
+unsafe fn compress<const L: usize>(states: &mut States<L>, runs: &[*const Chunk; L], count: usize) {
+    // SAFETY: the loads of messages need no alignment, and stay in chunk `n` of a run, which is there because `n` is less than `count`. That of
+    // a state is from an array of four words.
     unsafe {
         let zero = vdupq_n_u32(0);
         let (mut abcd, mut e) = ([zero; L], [0; L]);
@@ -91,7 +91,7 @@ unsafe fn compress<const L: usize>(states: &mut States<L>, runs: &[&[Chunk]; L],
                     $(for l in 0..L {
                         const I: usize = $quad % 4;
                         if $quad < 4 {
-                            let words = runs[l].as_ptr().add(n).cast::<u8>().add(16 * $quad);
+                            let words = runs[l].add(n).cast::<u8>().add(16 * $quad);
                             schedule[I][l] = vreinterpretq_u32_u8(vrev32q_u8(vld1q_u8(words)));
                         } else {
                             let older = vsha1su0q_u32(schedule[I][l], schedule[(I + 1) % 4][l], schedule[(I + 2) % 4][l]);

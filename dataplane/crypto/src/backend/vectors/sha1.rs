@@ -4,7 +4,7 @@ pub(in crate::backend) mod lanes;
 pub(in crate::backend) mod queue;
 #[cfg(target_arch = "x86_64")]
 pub(in crate::backend) mod rounds;
-mod stream;
+pub(in crate::backend) mod tail;
 
 use std::fmt;
 

@@ -1,8 +1,10 @@
 //! Which message is in which lane: one that falls free takes the next.
 
-use super::queue::Queue;
-use super::stream::{Padding, Stream};
-use super::{Chunk, State};
+use std::mem::MaybeUninit;
+
+use super::queue::{Message, Queue};
+use super::tail::{self, Tail};
+use super::{Chunk, INITIAL, State};
 use crate::backend::Digest;
 
 /// A kernel that hashes `L` messages side by side.
@@ -10,8 +12,14 @@ pub(in crate::backend) trait Kernel<const L: usize>: Copy {
     /// Chains `count` chunks of each run into the states.
     ///
     /// # Safety
-    /// No run is shorter than `count`.
-    unsafe fn compress(self, states: &mut States<L>, runs: &[&[Chunk]; L], count: usize);
+    /// `count` chunks can be read from where each run begins.
+    unsafe fn compress(self, states: &mut States<L>, runs: &[*const Chunk; L], count: usize);
+
+    /// Puts the tail of `message` there.
+    #[inline(always)]
+    fn write_tail(self, message: &[u8], place: &mut MaybeUninit<Tail>) {
+        tail::write(message, place);
+    }
 }
 
 /// The states of `L` messages: the first words, then the second ones, and so on.
@@ -28,56 +36,86 @@ pub(in crate::backend) fn run<K: Kernel<L>, const L: usize>(
     if queue.len() < fewest {
         return;
     }
-    let mut streams = [Stream::EMPTY; L];
-    let mut padding = [Padding::EMPTY; L];
-    let mut states = [[0; L]; 5];
     // A bit for each lane.
     let mut busy = 0_u32;
+    let mut messages = [Message::EMPTY; L];
+    let mut states = [[0; L]; 5];
+    for (words, word) in states.iter_mut().zip(INITIAL) {
+        *words = [word; L];
+    }
+    let mut is_first = true;
+    // Of each lane: where its next chunk is, how many follow it there, and how many are then in its tail.
+    let mut runs = [std::ptr::null::<Chunk>(); L];
+    let mut left = [usize::MAX; L];
+    let mut behind = [0; L];
+    let mut tails = [const { MaybeUninit::<Tail>::uninit() }; L];
     loop {
-        for l in 0..L {
-            if busy & (1 << l) == 0
-                && let Some(stream) = queue.next()
-            {
-                padding[l].fill(&stream);
-                put(&mut states, l, &stream.state);
-                streams[l] = stream;
-                busy |= 1 << l;
+        let mut free = !busy & (u32::MAX >> (u32::BITS - L as u32));
+        while free != 0
+            && let Some(message) = queue.next()
+        {
+            let l = free.trailing_zeros() as usize;
+            free &= free - 1;
+            busy |= 1 << l;
+            if message.taken > 0 {
+                put(&mut states, l, &read(&digests[message.job]));
+            } else if !is_first {
+                put(&mut states, l, &INITIAL);
             }
+            let (before, in_tail) = tail::split(message.data);
+            kernel.write_tail(message.data, &mut tails[l]);
+            if message.taken < before {
+                runs[l] = message.data.as_ptr().cast::<Chunk>().wrapping_add(message.taken);
+                (left[l], behind[l]) = (before - message.taken, in_tail);
+            } else {
+                // SAFETY: it has just been written.
+                let tail = unsafe { tails[l].assume_init_ref() };
+                runs[l] = tail.first(message.data).wrapping_add(message.taken - before);
+                (left[l], behind[l]) = (before + in_tail - message.taken, 0);
+            }
+            messages[l] = message;
         }
+        is_first = false;
         if (busy.count_ones() as usize) < fewest {
             break;
         }
-        let mut runs = [&[][..]; L];
-        let mut shortest = runs[0];
-        let mut count = usize::MAX;
-        for l in 0..L {
-            if busy & (1 << l) != 0 {
-                runs[l] = streams[l].chunks(&padding[l]);
-                if runs[l].len() < count {
-                    (shortest, count) = (runs[l], runs[l].len());
-                }
-            }
-        }
         // A lane without a message of its own repeats another's.
-        for (l, run) in runs.iter_mut().enumerate() {
-            if busy & (1 << l) == 0 {
-                *run = shortest;
-            }
+        let repeated = runs[busy.trailing_zeros() as usize % L];
+        while free != 0 {
+            let l = free.trailing_zeros() as usize;
+            free &= free - 1;
+            (runs[l], left[l]) = (repeated, usize::MAX);
         }
-        // SAFETY: `count` is the length of the shortest run.
+        let count = left.iter().copied().min().unwrap_or_default();
+        // SAFETY: `count` is no more than is left in the run of any busy lane; the others repeat one of them. A run is a part of a
+        // message, which outlives the call, or of its lane's tail, which is written anew only for another message.
         unsafe { kernel.compress(&mut states, &runs, count) };
+        let mut at_end = 0_u32;
         for l in 0..L {
-            if busy & (1 << l) != 0 && streams[l].advance(count) {
+            left[l] -= count;
+            runs[l] = runs[l].wrapping_add(count);
+            at_end |= u32::from(left[l] == 0) << l;
+        }
+        while at_end != 0 {
+            let l = at_end.trailing_zeros() as usize;
+            at_end &= at_end - 1;
+            if behind[l] > 0 {
+                // SAFETY: a lane that was given a message has its tail.
+                runs[l] = unsafe { tails[l].assume_init_ref() }.first(messages[l].data);
+                (left[l], behind[l]) = (behind[l], 0);
+            } else {
                 busy &= !(1 << l);
-                write(&mut digests[streams[l].job], &take(&states, l));
+                write(&mut digests[messages[l].job], &take(&states, l));
             }
         }
     }
     while busy != 0 {
         let l = busy.trailing_zeros() as usize;
         busy &= busy - 1;
-        streams[l].state = take(&states, l);
-        queue.put_back(&streams[l]);
+        let message = &messages[l];
+        write(&mut digests[message.job], &take(&states, l));
+        let (before, in_tail) = tail::split(message.data);
+        queue.put_back(message.job, before + in_tail - left[l] - behind[l]);
     }
 }
 
@@ -86,6 +124,15 @@ fn write(digest: &mut Digest, state: &State) {
     for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
         *bytes = word.to_be_bytes();
     }
+}
+
+#[inline(always)]
+fn read(digest: &Digest) -> State {
+    let mut state = [0; 5];
+    for (word, bytes) in state.iter_mut().zip(digest.as_chunks().0) {
+        *word = u32::from_be_bytes(*bytes);
+    }
+    state
 }
 
 #[inline(always)]

@@ -39,9 +39,9 @@ impl Avx2 {
 
 impl Kernel<8> for Avx2 {
     #[inline(always)]
-    unsafe fn compress(self, states: &mut States<8>, runs: &[&[Chunk]; 8], count: usize) {
-        // SAFETY: the caller vouches for the runs' lengths.
-        unsafe { rounds::compress(self, states, runs, count) }
+    unsafe fn compress(self, states: &mut States<8>, runs: &[*const Chunk; 8], count: usize) {
+        // SAFETY: the caller vouches for the runs.
+        unsafe { rounds::compress::<_, 8, 1, 8>(self, states, runs, count) }
     }
 }
 

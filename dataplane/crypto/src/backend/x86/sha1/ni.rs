@@ -39,8 +39,8 @@ impl ShaNi {
 
 impl<const L: usize> Kernel<L> for ShaNi {
     #[inline(always)]
-    unsafe fn compress(self, states: &mut States<L>, runs: &[&[Chunk]; L], count: usize) {
-        // SAFETY: `self` proves the features, and the caller vouches for the runs' lengths.
+    unsafe fn compress(self, states: &mut States<L>, runs: &[*const Chunk; L], count: usize) {
+        // SAFETY: `self` proves the features, and the caller vouches for the runs.
         unsafe { compress(states, runs, count) }
     }
 }
@@ -48,9 +48,9 @@ impl<const L: usize> Kernel<L> for ShaNi {
 /// Chains `count` chunks of each run into the states.
 ///
 /// # Safety
-/// The processor has SHA-NI and SSE4.1, and no run is shorter than `count`.
+/// The processor has SHA-NI and SSE4.1, and `count` chunks can be read from where each run begins.
 #[inline(always)]
-unsafe fn compress<const L: usize>(states: &mut States<L>, runs: &[&[Chunk]; L], count: usize) {
+unsafe fn compress<const L: usize>(states: &mut States<L>, runs: &[*const Chunk; L], count: usize) {
     // SAFETY: the caller vouches for the instructions. The loads need no alignment, and stay in chunk `n` of a run, which is there because
     // `n` is less than `count`.
     unsafe {
@@ -70,7 +70,7 @@ unsafe fn compress<const L: usize>(states: &mut States<L>, runs: &[&[Chunk]; L],
                     $(for l in 0..L {
                         const I: usize = $quad % 4;
                         if $quad < 4 {
-                            let words = runs[l].as_ptr().add(n).cast::<__m128i>().add($quad);
+                            let words = runs[l].add(n).cast::<__m128i>().add($quad);
                             schedule[I][l] = _mm_shuffle_epi8(_mm_loadu_si128(words), reversed);
                         } else {
                             let older = _mm_sha1msg1_epu32(schedule[I][l], schedule[(I + 1) % 4][l]);
