@@ -14,5 +14,7 @@ pub mod command;
 mod digest;
 pub mod membership;
 pub mod node;
+#[cfg(test)]
+mod simulation;
 pub mod state;
 pub mod storage;

@@ -20,7 +20,7 @@ mod settings;
 mod status;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use omnipaxos::messages::Message;
 
@@ -34,13 +34,14 @@ pub use watch::Compacted;
 use crate::{
     command::{Entry, Pid, Revision, UnixMillis},
     membership::{ConfigurationId, Membership, NodeName, StoreId},
-    state::State,
-    storage::{Log, Operation, Recovered},
+    state::{Snapshot, State},
+    storage::{Acceptor, Log, Operation, Recovered},
 };
 use catch_up::{Fetching, Serving};
 use instance::Instance;
 use links::Links;
-use mutation::{Mutation, Mutations};
+pub(crate) use mutation::Mutation;
+use mutation::Mutations;
 use requests::Requests;
 use watch::Ring;
 
@@ -60,6 +61,8 @@ pub struct Node {
     leader: Option<NodeName>,
     hand_over_since: Option<u64>,
     mutations: Mutations,
+    #[cfg(test)]
+    audit: Vec<Audited>,
 }
 
 /// What a node has once it belongs to a cluster.
@@ -95,13 +98,19 @@ impl Node {
             leader: None,
             hand_over_since: None,
             mutations: Mutations::default(),
+            #[cfg(test)]
+            audit: Vec::new(),
         };
-        if let Some((snapshot, acceptor)) = recovered.cluster {
-            let membership = snapshot.header.membership.clone();
-            let state = State::from_snapshot(snapshot, node.settings.limits.clients);
-            node.join(membership, state, Log::new(acceptor));
-        }
+        node.recover(recovered.cluster);
         node
+    }
+
+    fn recover(&mut self, cluster: Option<(Snapshot, Acceptor)>) {
+        if let Some((snapshot, acceptor)) = cluster {
+            let membership = snapshot.header.membership.clone();
+            let state = State::from_snapshot(snapshot, self.settings.limits.clients);
+            self.join(membership, state, Log::new(acceptor));
+        }
     }
 
     /// Takes in what happened, in its order, and says what is to be done about it. `now` is what commands of this step are stamped
@@ -130,7 +139,14 @@ impl Node {
             store: self.store,
             cluster: membership.map(|membership| membership.cluster),
             configuration: membership.map_or(ConfigurationId(0), |membership| membership.configuration),
+            servers: self.founders(),
         }
+    }
+
+    fn founders(&self) -> BTreeSet<NodeName> {
+        let mut founders = self.settings.servers.clone();
+        founders.insert(self.settings.name.clone());
+        founders
     }
 
     /// Documents that changed behind `revision`, oldest first. What changes later comes as [`Output::Changed`].
@@ -262,6 +278,12 @@ impl Node {
             let applied = cluster.state.apply(entry);
             cluster.applied += 1;
             cluster.unwritten = (cluster.unwritten.0 + 1, cluster.unwritten.1 + entry.weight());
+            #[cfg(test)]
+            self.audit.push(Audited {
+                revision: cluster.state.revision(),
+                entry: entry.clone(),
+                outcome: applied.outcome,
+            });
             if let Some(change) = applied.changed {
                 let revision = cluster.state.revision();
                 changed.push(Changed { revision, name: change.name, document: change.document });
@@ -391,7 +413,7 @@ impl Cluster {
 struct Outbox {
     outputs: Vec<Output>,
     ready: Vec<(NodeName, Message<Entry>)>,
-    held: std::collections::VecDeque<Held>,
+    held: VecDeque<Held>,
     issued: BatchId,
     persisted: BatchId,
 }
@@ -413,4 +435,30 @@ struct Held {
     peer: NodeName,
     configuration: ConfigurationId,
     message: Message<Entry>,
+}
+
+/// An entry that was applied: what the simulation compares between nodes.
+#[cfg(test)]
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Audited {
+    pub(crate) revision: Revision,
+    pub(crate) entry: Entry,
+    pub(crate) outcome: Option<crate::command::Outcome>,
+}
+
+#[cfg(test)]
+impl Node {
+    /// A node that makes a mistake on purpose.
+    pub(crate) fn mutated(settings: Settings, recovered: Recovered, mutation: Option<Mutation>) -> Self {
+        let Recovered { store, boot, cluster } = recovered;
+        let mut node = Self::new(settings, Recovered { store, boot, cluster: None });
+        node.mutations = Mutations(mutation);
+        node.recover(cluster);
+        node
+    }
+
+    /// What was applied since the last call.
+    pub(crate) fn take_audit(&mut self) -> Vec<Audited> {
+        std::mem::take(&mut self.audit)
+    }
 }

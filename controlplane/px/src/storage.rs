@@ -4,6 +4,8 @@
 //! whatever promises something until the batch is on disk. Places in the log are counted from 0 in each configuration; a stop-sign,
 //! which ends a configuration, has a place, too.
 
+#[cfg(test)]
+pub(crate) mod image;
 mod log;
 
 use omnipaxos::{ballot_leader_election::Ballot, storage::StopSign};

@@ -1,6 +1,6 @@
 //! How a node gets what it cannot get from the log: its first configuration, or the state of a node that is far ahead.
 //!
-//! A cluster is founded when a node has met every configured server and none has a past. All who do so found the same one. A node that
+//! A cluster is founded when a node has met every configured server, all want the same ones, and none has a past. All who do so found the same one. A node that
 //! comes later, was away for long, or has another disk asks a peer for the state ([`Fetch`]), part by part. It is given to members only;
 //! whoever is none waits until an operator adds or replaces it.
 //!
@@ -45,10 +45,13 @@ impl Node {
         if self.cluster.is_some() {
             return;
         }
+        let founders = self.founders();
         let mut servers = vec![(self.settings.name.clone(), self.store)];
         for name in &self.settings.servers {
             match self.links.hello(name) {
-                Some(hello) if hello.cluster.is_none() => servers.push((name.clone(), hello.store)),
+                Some(hello) if hello.cluster.is_none() && hello.servers == founders => {
+                    servers.push((name.clone(), hello.store));
+                }
                 _ => return,
             }
         }
@@ -83,7 +86,8 @@ impl Node {
                 return self.send(peer, PeerMessage::NotAMember { replaced });
             }
         }
-        if fetch.part == 0 {
+        let known = self.serving.get(peer).is_some_and(|serving| serving.transfer == fetch.transfer);
+        if fetch.part == 0 && !known {
             if cluster.state.revision() < fetch.have {
                 return;
             }
@@ -104,6 +108,12 @@ impl Node {
         let Some(fetching) = &mut self.fetching else { return };
         let expected = fetching.from == *peer && fetching.transfer == part.transfer && fetching.next_part == part.part;
         if !expected {
+            return;
+        }
+        let fits = fetching.collected.as_ref().is_none_or(|collected| collected.header == part.header);
+        if !fits {
+            // The other node began anew: parts of two states make none.
+            self.fetching = None;
             return;
         }
         let collected = fetching.collected.get_or_insert_with(|| Snapshot {

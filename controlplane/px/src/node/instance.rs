@@ -6,7 +6,13 @@
 //!   node's own log is on disk.
 //! - It answers a node that is behind from the log, even if the log begins later. Such messages are not handed in; who sent them is
 //!   told to fetch the state ([`Heard::PeerIsBehind`]).
+//! - It takes for granted that who accepted something in the last round has nothing decided that its leader of then did not have. A
+//!   node that took over the state has. So a leader hears only from where on such a node lacks the log.
 //! - It counts a stop-sign twice when it brings a node up to date that already has it. The index is set right before it is handed in.
+//! - It leaves alone a member that has promised a larger ballot than the leader's, as after a candidacy that came to nothing: as long as
+//!   all others are content, that member gets nothing any more. So it is made to say so, and the leader rises above its ballot.
+//! - It passes over a leader that asks for a promise again which it has, as when a follower asked to be brought up to date twice. The
+//!   leader would ask for ever, and send nothing else. So the promise is given again.
 //! - It buffers proposals without a bound while there is no leader, and passes those of others on. Neither is let through.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,7 +22,7 @@ use omnipaxos::{
     ballot_leader_election::Ballot,
     messages::{
         Message,
-        sequence_paxos::{Accepted, PaxosMessage, PaxosMsg},
+        sequence_paxos::{Accepted, NotAccepted, PaxosMessage, PaxosMsg, PrepareReq},
     },
     util::LogSync,
 };
@@ -39,6 +45,8 @@ pub(super) struct Instance {
     durable: Vote,
     /// What others accepted beyond that.
     ahead: BTreeMap<Pid, Accepted>,
+    /// What is said beside what OmniPaxos says.
+    answers: Vec<Message<Entry>>,
     mutations: Mutations,
 }
 
@@ -79,6 +87,7 @@ impl Instance {
             written: VecDeque::new(),
             durable: Vote::default(),
             ahead: BTreeMap::new(),
+            answers: Vec::new(),
             mutations,
         }
     }
@@ -101,7 +110,7 @@ impl Instance {
     }
 
     pub(super) fn take_messages(&mut self) -> Vec<Message<Entry>> {
-        let mut messages = Vec::new();
+        let mut messages = std::mem::take(&mut self.answers);
         self.paxos.take_outgoing_messages(&mut messages);
         messages
     }
@@ -162,24 +171,69 @@ impl Instance {
             return Heard::Done;
         };
         let start = self.log.read(|acceptor| acceptor.start);
+        let (leads, ballot) = (self.leads(), self.ballot());
         let sync = match &mut msg {
             PaxosMsg::Promise(promise) => promise.log_sync.as_mut(),
             PaxosMsg::AcceptSync(sync) => Some(&mut sync.log_sync),
             _ => None,
         };
-        let usable = sync.is_none_or(|sync| self.log.read(|log| set_right(sync, log)));
+        // Of a late promise only the numbers are used.
+        let usable = leads || sync.is_none_or(|sync| self.log.read(|log| set_right(sync, log)));
+        if let PaxosMsg::Promise(promise) = &mut msg
+            && leads
+            && promise.n_accepted != ballot
+        {
+            // The promise comes late: it only tells from where on its sender lacks the log.
+            promise.n_accepted = NO_BALLOT;
+        }
         match &msg {
+            PaxosMsg::Prepare(prepare) if prepare.n < ballot => {
+                let msg = PaxosMsg::NotAccepted(NotAccepted { n: ballot });
+                self.answers.push(Message::SequencePaxos(PaxosMessage { from: to, to: from, msg }));
+                return Heard::Done;
+            }
+            PaxosMsg::PrepareReq(PrepareReq { n }) | PaxosMsg::NotAccepted(NotAccepted { n })
+                if leads && *n > ballot =>
+            {
+                self.rise_above(*n);
+                return Heard::Done;
+            }
             PaxosMsg::Prepare(prepare) if (prepare.decided_idx as u64) < start => return Heard::PeerIsBehind,
             PaxosMsg::Promise(promise) if (promise.decided_idx as u64) < start => return Heard::PeerIsBehind,
             PaxosMsg::Promise(_) | PaxosMsg::AcceptSync(_) if !usable => return Heard::Done,
             PaxosMsg::Accepted(accepted) => return self.others_accepted(Pid(from), *accepted),
-            PaxosMsg::ProposalForward(_) if !self.leads() || self.log.weight() > log_limit => return Heard::Done,
-            PaxosMsg::ForwardStopSign(_) if !self.leads() => return Heard::Done,
+            PaxosMsg::ProposalForward(_) if !leads || self.log.weight() > log_limit => return Heard::Done,
+            PaxosMsg::ForwardStopSign(_) if !leads => return Heard::Done,
             PaxosMsg::Compaction(_) => return Heard::Done,
             _ => {}
         }
+        if let PaxosMsg::Prepare(prepare) = &msg
+            && prepare.n == ballot
+            && self.paxos.get_current_leader() == Some((from, true))
+        {
+            self.fall_out_of_step(from);
+        }
         self.paxos.handle_incoming(Message::SequencePaxos(PaxosMessage { from, to, msg }));
         Heard::Done
+    }
+
+    /// Makes this node promise again to the leader that it follows, and that has lost its promise.
+    fn fall_out_of_step(&mut self, leader: u64) {
+        let before = self.take_messages();
+        self.paxos.reconnected(leader);
+        // The leader does ask. To ask it to would make it lose the promise again.
+        let _asks = self.take_messages();
+        self.answers = before;
+    }
+
+    /// Leads on in a ballot that a member can follow which has promised a larger one.
+    fn rise_above(&mut self, other: Ballot) {
+        for _ in 0..MAX_RISE {
+            if self.ballot() > other {
+                break;
+            }
+            self.paxos.try_become_leader();
+        }
     }
 
     /// The batch that is handed out now has everything that the log has.
@@ -220,6 +274,12 @@ impl Instance {
         if round == self.durable.round { self.durable.accepted } else { 0 }
     }
 }
+
+/// A larger lead is made up for in several goes.
+const MAX_RISE: usize = 32;
+
+/// A ballot of nobody. The default one is that of whoever has accepted nothing yet.
+const NO_BALLOT: Ballot = Ballot { config_id: 0, n: 0, priority: 0, pid: u64::MAX };
 
 /// What an acceptor has accepted in which round. Within a round the log only grows.
 #[derive(Clone, Copy, Default)]

@@ -58,6 +58,10 @@ impl Links {
             received: None,
             told_behind_at: None,
         });
+        if link.hello.store != hello.store {
+            // Another disk counts its starts anew.
+            link.received = None;
+        }
         link.hello = hello;
         link.connected = true;
         link.link += 1;
@@ -193,7 +197,13 @@ impl Node {
             return self.notice(Notice::OtherCluster { peer: peer.clone() });
         }
         let Some(cluster) = &self.cluster else {
-            return if hello.cluster.is_some() { self.fetch_from(peer) } else { self.found() };
+            if hello.cluster.is_some() {
+                return self.fetch_from(peer);
+            }
+            if hello.servers != self.founders() {
+                return self.notice(Notice::OtherServers { peer: peer.clone() });
+            }
+            return self.found();
         };
         let ahead = hello.cluster.is_some() && hello.configuration > cluster.membership.configuration;
         let replaced = cluster.membership.member(peer).is_some_and(|member| member.store != hello.store);
@@ -253,7 +263,13 @@ mod tests {
     #[test]
     fn what_comes_twice_or_too_late_is_told_from_what_is_new() {
         let peer = NodeName::from("b");
-        let hello = Hello { name: peer.clone(), store: StoreId(1), cluster: None, configuration: ConfigurationId(0) };
+        let hello = Hello {
+            name: peer.clone(),
+            store: StoreId(1),
+            cluster: None,
+            configuration: ConfigurationId(0),
+            servers: [].into(),
+        };
         let mut links = Links::default();
         links.connected(peer.clone(), hello);
         let mut arrive = |link, number| links.arrival(&peer, Stamp { boot: 1, link, number }, 0);

@@ -2,7 +2,7 @@
 //!
 //! As JSON, each message is an object `{"type": …, "body": …}`.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use omnipaxos::messages::Message;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,8 @@ pub struct Hello {
     pub cluster: Option<ClusterId>,
     /// Its configuration; 0 if it has no state yet.
     pub configuration: ConfigurationId,
+    /// With whom it is set to found a cluster, itself included.
+    pub servers: BTreeSet<NodeName>,
 }
 
 /// What a ping carries.

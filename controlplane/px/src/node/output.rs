@@ -118,6 +118,11 @@ pub enum Notice {
     Founded(Membership),
     /// All configured servers met, and what they are makes no cluster.
     CannotFound(BadMembership),
+    /// A peer is set to found a cluster with other servers than this node. They wait until both are set the same, or a cluster exists.
+    OtherServers {
+        /// Who.
+        peer: NodeName,
+    },
     /// The node waits: a cluster exists, and it is not in it. The operator has to add or replace it.
     WaitsForMembership {
         /// Who told so.
