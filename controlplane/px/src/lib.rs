@@ -18,3 +18,4 @@ pub mod node;
 mod simulation;
 pub mod state;
 pub mod storage;
+pub mod store;
