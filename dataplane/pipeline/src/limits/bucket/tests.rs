@@ -223,7 +223,7 @@ fn after(span: Nanos) -> UnixNanos {
 }
 
 const START: UnixNanos = UnixNanos(1_800_000_000_000_000_000);
-const SIMULATED: Nanos = Nanos::from_millis(20);
+const SIMULATED: Nanos = Nanos::from_millis(2);
 
 /// The present is rounded down to a token, once when a packet passes and once when the next asks.
 const ROUNDING: u64 = 2;
