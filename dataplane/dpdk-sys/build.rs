@@ -9,7 +9,7 @@ use std::process::{Command, exit};
 
 fn main() {
     println!("cargo::rerun-if-changed=csrc");
-    for variable in ["PKG_CONFIG", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "LIBCLANG_PATH"] {
+    for variable in ["PKG_CONFIG", "PKG_CONFIG_PATH", "PKG_CONFIG_LIBDIR", "LIBCLANG_PATH", NO_DPDK] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
 
@@ -123,6 +123,9 @@ fn as_system_includes(flags: &str) -> Vec<String> {
 
 /// What pkg-config prints, or why it does not.
 fn pkg_config(arguments: &[&str]) -> Result<String, String> {
+    if env::var_os(NO_DPDK).is_some() {
+        return Err(format!("{NO_DPDK} is set"));
+    }
     let program = env::var("PKG_CONFIG").unwrap_or_else(|_| "pkg-config".to_owned());
     let output = Command::new(&program)
         .args(arguments)
@@ -149,6 +152,9 @@ fn fail_with(output: &dyn std::fmt::Display, message: &str) -> ! {
     }
     fail(message)
 }
+
+/// If it is set, DPDK is not looked for. The crate `pkg-config`, which the program's own build script uses, knows it by this name too.
+const NO_DPDK: &str = "LIBDPDK_NO_PKG_CONFIG";
 
 const OLDEST: (u32, u32) = (22, 11);
 const NEWEST: (u32, u32) = (24, 11);
