@@ -28,6 +28,9 @@ total() {
         END { if (programs) printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$log"
 }
 
+# Tests of servers wait most of the time, so twice as many as there are processors go on at once.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+
 # The program alone differs there, so only its own tests run twice. The variable hides DPDK and nothing else: were it one that pkg-config
 # itself obeys, the crates that look for other libraries, and all that need them, would be built anew now and once more below.
 echo "test: without the dataplane, as on a machine that has no DPDK" >&2
