@@ -21,9 +21,7 @@ impl Sum {
     #[inline]
     #[must_use]
     pub fn add_bytes(self, bytes: &[u8]) -> Self {
-        let words = sum_words(bytes);
-        let words = if self.odd { u64::from(fold(words).swap_bytes()) } else { words };
-        Self { words: add(self.words, words), odd: self.odd ^ !bytes.len().is_multiple_of(2) }
+        self.append(Self { words: sum_words(bytes), odd: !bytes.len().is_multiple_of(2) })
     }
 
     /// The sum with one big-endian 16-bit word appended.
@@ -31,6 +29,14 @@ impl Sum {
     #[must_use]
     pub fn add_u16(self, word: u16) -> Self {
         self.add_bytes(&word.to_be_bytes())
+    }
+
+    /// The sum with what `other` is the sum of appended.
+    #[inline]
+    #[must_use]
+    pub fn append(self, other: Self) -> Self {
+        let words = if self.odd { u64::from(fold(other.words).swap_bytes()) } else { other.words };
+        Self { words: add(self.words, words), odd: self.odd ^ other.odd }
     }
 
     /// The sum folded to 16 bits and not complemented: what NICs that compute the checksum of TCP or UDP want to find
@@ -62,8 +68,19 @@ pub fn internet(bytes: &[u8]) -> u16 {
 #[inline]
 #[must_use]
 pub fn update(checksum: u16, old: u16, new: u16) -> u16 {
-    let sum = u64::from(!checksum) + u64::from(!old) + u64::from(new);
-    !fold(sum)
+    update_all(checksum, [(old, new)])
+}
+
+/// As [`update`], after several words changed, each from its first value to its second.
+#[inline]
+#[must_use]
+pub fn update_all<const N: usize>(checksum: u16, words: [(u16, u16); N]) -> u16 {
+    let changes = words.into_iter().map(|(old, new)| u32::from(!old) + u32::from(new));
+    let sum = u32::from(!checksum) + changes.sum::<u32>();
+    // A few words do not carry more than twice.
+    let sum = (sum >> 16) + (sum & 0xffff);
+    let sum = (sum >> 16) + (sum & 0xffff);
+    !(sum as u16)
 }
 
 /// The sum of IPv4's pseudo-header (RFC 768, RFC 9293 section 3.1).
@@ -103,7 +120,14 @@ pub fn layer4(pseudo_header: Sum, packet: &[u8]) -> u16 {
 #[inline]
 #[must_use]
 pub fn udp(pseudo_header: Sum, datagram: &[u8]) -> u16 {
-    match layer4(pseudo_header, datagram) {
+    udp_of(pseudo_header.add_bytes(datagram))
+}
+
+/// As [`udp`], of what has been summed.
+#[inline]
+#[must_use]
+pub fn udp_of(sum: Sum) -> u16 {
+    match sum.checksum() {
         0 => u16::MAX,
         checksum => checksum,
     }
@@ -111,17 +135,19 @@ pub fn udp(pseudo_header: Sum, datagram: &[u8]) -> u16 {
 
 /// Sums `bytes` eight at a time, in the byte order of this machine; a last odd byte is the first half of its word.
 ///
-/// The halves are summed apart: no addition can carry before 32 GiB, so that the compiler may use vector registers.
-/// Over 1,400 bytes that takes a third of the time that adding whole words with carry takes.
+/// No addition may carry into the next, so that the compiler can use vector registers: beside the sum of all words, of which the
+/// carries are lost, stands that of their upper halves. The sum of the lower halves follows from both, and neither half's carries
+/// before 32 GiB.
 #[inline]
 fn sum_words(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
-    let (mut low, mut high) = (0_u64, 0_u64);
+    let (mut all, mut high) = (0_u64, 0_u64);
     for word in words {
         let word = u64::from_ne_bytes(*word);
-        low += word & 0xffff_ffff;
+        all = all.wrapping_add(word);
         high += word >> 32;
     }
+    let low = all.wrapping_sub(high << 32);
     let sum = add(low, high);
     if rest.is_empty() {
         return sum;
@@ -199,6 +225,8 @@ mod tests {
             let (head, middle) = head.split_at(cuts[0]);
             let pieces = Sum::ZERO.add_bytes(head).add_bytes(middle).add_bytes(tail);
             prop_assert_eq!(pieces.checksum(), naive(&bytes));
+            let appended = Sum::ZERO.add_bytes(head).append(Sum::ZERO.add_bytes(middle)).append(Sum::ZERO.add_bytes(tail));
+            prop_assert_eq!(appended.checksum(), naive(&bytes));
         }
 
         #[test]
@@ -213,6 +241,12 @@ mod tests {
             let before = internet(&bytes_of(&words));
             let old = std::mem::replace(&mut words[at], new);
             prop_assert_eq!(update(before, old, new), internet(&bytes_of(&words)));
+        }
+
+        #[test]
+        fn several_words_are_updated_as_one_after_the_other(checksum: u16, words: [(u16, u16); 3]) {
+            let one_by_one = words.iter().fold(checksum, |checksum, (old, new)| update(checksum, *old, *new));
+            prop_assert_eq!(update_all(checksum, words), one_by_one);
         }
 
         #[test]

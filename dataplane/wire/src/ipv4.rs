@@ -204,8 +204,7 @@ impl<'p> Ipv4Mut<'p> {
         let [length, hops_and_protocol, checksum] = [field::TOTAL_LENGTH, HOPS_AND_PROTOCOL, field::CHECKSUM]
             .map(|field| u16::from_be_bytes(copy(self.fixed, field)));
         let replaced = hops_and_protocol & 0xff00 | u16::from(protocol.0);
-        let checksum = checksum::update(checksum, length, total_length);
-        let checksum = checksum::update(checksum, hops_and_protocol, replaced);
+        let checksum = checksum::update_all(checksum, [(length, total_length), (hops_and_protocol, replaced)]);
         self.set_total_length(total_length);
         self.set_protocol(protocol);
         self.set_checksum(checksum);
