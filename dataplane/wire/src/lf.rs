@@ -119,6 +119,17 @@ impl LfHeader {
         })
     }
 
+    /// What [`mac_input`] gives for this header.
+    #[inline]
+    #[must_use]
+    pub fn mac_input(&self, payload_len: u16) -> [[u8; 16]; 2] {
+        let src_as_end = u64::from_le_bytes(self.src_as.to_be_bytes()) >> (8 * field::MAC_INPUT.start);
+        let start =
+            src_as_end | u64::from(payload_len.swap_bytes()) << LENGTH_SHIFT | u64::from(self.next_protocol.0) << 56;
+        let hash = |at: usize| u64::from_le_bytes(self.hash[at..at + 8].try_into().expect("eight bytes"));
+        mac_blocks(start, self.timestamp.0.swap_bytes(), hash(0), hash(8))
+    }
+
     /// Writes the fields over all 56 bytes.
     #[inline]
     pub fn emit(&self, bytes: &mut [u8; HEADER_LEN]) {
@@ -146,12 +157,23 @@ pub fn set_mac(header: &mut [u8; HEADER_LEN], mac: &[u8; MAC_LEN]) {
 #[inline]
 #[must_use]
 pub fn mac_input(header: &[u8; HEADER_LEN], payload_len: u16) -> [[u8; 16]; 2] {
-    let block = |at: usize| -> [u8; 16] { header[at..at + 16].try_into().expect("sixteen bytes") };
-    let mut blocks = [block(field::MAC_INPUT.start), block(field::MAC_INPUT.start + 16)];
-    let length_at = field::DRKEY_PROTOCOL.start - field::MAC_INPUT.start;
-    blocks[0][length_at..length_at + 2].copy_from_slice(&payload_len.to_be_bytes());
-    blocks
+    // As numbers: a block that bytes were written into, one field after the other, could not be read whole for a while.
+    let number = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("eight bytes"));
+    let start = number(field::MAC_INPUT.start) & !LENGTH_MASK | u64::from(payload_len.swap_bytes()) << LENGTH_SHIFT;
+    let at = field::MAC_INPUT.start;
+    mac_blocks(start, number(at + 8), number(at + 16), number(at + 24))
 }
+
+/// The blocks that these little-endian numbers make.
+#[inline]
+fn mac_blocks(a: u64, b: u64, c: u64, d: u64) -> [[u8; 16]; 2] {
+    let block = |low: u64, high: u64| (u128::from(high) << 64 | u128::from(low)).to_le_bytes();
+    [block(a, b), block(c, d)]
+}
+
+/// Where the length stands in the first of the numbers under the MAC.
+const LENGTH_SHIFT: usize = 8 * (field::DRKEY_PROTOCOL.start - field::MAC_INPUT.start);
+const LENGTH_MASK: u64 = 0xffff << LENGTH_SHIFT;
 
 /// Bytes of the header.
 pub const HEADER_LEN: usize = field::MAC.end;
@@ -198,6 +220,14 @@ mod tests {
     fn the_mac_covers_what_lightningfilter_puts_under_it() {
         let expected = hex("00000111001000110000a0fa4014690a1212d16a8eb97d88b2d76bab22cc109c");
         assert_eq!(mac_input(&captured(), 16).as_flattened(), expected);
+    }
+
+    #[test]
+    fn what_is_under_the_mac_follows_from_the_fields_as_from_the_bytes() {
+        let header = LfHeader::parse(&captured()).unwrap();
+        for payload_len in [16, 0, u16::MAX, 0x0102] {
+            assert_eq!(header.mac_input(payload_len), mac_input(&captured(), payload_len));
+        }
     }
 
     #[test]

@@ -122,11 +122,10 @@ pub fn set_tag(header: &mut [u8; HEADER_LEN], tag: &[u8; TAG_LEN]) {
 #[inline]
 #[must_use]
 pub fn tag_head(header: &[u8; HEADER_LEN], payload_len: u16) -> [[u8; 16]; 2] {
-    let mut blocks = [[0; 16]; 2];
-    let bytes = blocks.as_flattened_mut();
-    bytes[..field::TAG.start].copy_from_slice(&header[..field::TAG.start]);
-    bytes[field::TAG.start..field::TAG.start + 2].copy_from_slice(&payload_len.to_be_bytes());
-    blocks
+    let (head, rest) = header.split_first_chunk().expect("sixteen bytes");
+    let timestamp_end: &[u8; 4] = rest.first_chunk().expect("four bytes");
+    let end = u64::from(u32::from_le_bytes(*timestamp_end)) | u64::from(payload_len.swap_bytes()) << 32;
+    [*head, u128::from(end).to_le_bytes()]
 }
 
 /// The first byte of every header.
