@@ -40,6 +40,7 @@ pub fn as_host_input(protocol: Protocol, host: HostAddress) -> Input {
 }
 
 /// Level 2 for a host of the fast side: `K(fast:host→slow)`, under the generic level 1 key.
+#[inline]
 pub fn host_as_input(protocol: Protocol, host: HostAddress) -> Input {
     generic(kind::HOST_AS, protocol, host)
 }
@@ -55,35 +56,29 @@ pub fn specific_host_as_input(host: HostAddress) -> Input {
 }
 
 /// Level 3, generic and specific alike: `K(fast:host→slow:host)` for `host` of the slow side, under the HOST-AS key.
+#[inline]
 pub fn host_host_input(host: HostAddress) -> Input {
     specific(kind::HOST_HOST, host)
 }
 
 /// The key of packets in `lf2` (`docs/protocol/lf2.md`), in the place of [`host_host_input`]: for `host` of the slow side, under the
 /// HOST-AS key. Another first byte, so that LF and `lf2` never share a key.
+#[inline]
 pub fn lf2_host_host_input(host: HostAddress) -> Input {
     specific(kind::LF2_HOST_HOST, host)
 }
 
+#[inline(always)]
 fn generic(kind: u8, protocol: Protocol, host: HostAddress) -> Input {
     let [high, low] = protocol.to_be_bytes();
-    for_host(|address_type| [kind, high, low, address_type], host)
+    let (address_type, len) = address_type::of(host);
+    Input::with_tail(&[kind, high, low, address_type], host.bytes(), len)
 }
 
+#[inline(always)]
 fn specific(kind: u8, host: HostAddress) -> Input {
-    for_host(|address_type| [kind, address_type], host)
-}
-
-/// `head`, which is given the address type, and then the address.
-fn for_host<const H: usize>(head: impl Fn(u8) -> [u8; H], host: HostAddress) -> Input {
-    match host.unmapped() {
-        HostAddress::V4(octets) => Input::concat(&head(address_type::IPV4), &octets),
-        HostAddress::V6(octets) => Input::concat(&head(address_type::IPV6), &octets),
-        HostAddress::Service(number) => {
-            let [high, low] = number.to_be_bytes();
-            Input::concat(&head(address_type::SERVICE), &[high, low, 0, 0])
-        }
-    }
+    let (address_type, len) = address_type::of(host);
+    Input::with_tail(&[kind, address_type], host.bytes(), len)
 }
 
 /// Key types, the first byte of every input.
@@ -98,7 +93,19 @@ mod kind {
 
 /// The type and length bits of an address, as in the SCION common header (DT and DL).
 mod address_type {
-    pub(super) const IPV4: u8 = 0x0;
-    pub(super) const IPV6: u8 = 0x3;
-    pub(super) const SERVICE: u8 = 0x4;
+    use crate::host_address::{HostAddress, Kind};
+
+    /// Of `host`, and how many bytes its address has in an input.
+    #[inline]
+    pub(super) fn of(host: HostAddress) -> (u8, usize) {
+        match host.kind() {
+            Kind::V4 => (IPV4, 4),
+            Kind::V6 => (IPV6, 16),
+            Kind::Service => (SERVICE, 4),
+        }
+    }
+
+    const IPV4: u8 = 0x0;
+    const IPV6: u8 = 0x3;
+    const SERVICE: u8 = 0x4;
 }

@@ -74,7 +74,7 @@ fn keys_of_ipv6_hosts_and_services_follow_from_two_blocks_and_one() {
     for (vector, input) in [
         (as_host, as_host_input(protocol(as_host), destination)),
         (host_as, host_as_input(protocol(host_as), source)),
-        (service, host_as_input(protocol(service), HostAddress::Service(2))),
+        (service, host_as_input(protocol(service), HostAddress::service(2))),
         (host_host, host_host_input(destination)),
     ] {
         assert_derived(&key(&vector["upper_key"]), input, vector);
@@ -83,8 +83,8 @@ fn keys_of_ipv6_hosts_and_services_follow_from_two_blocks_and_one() {
 
 #[test]
 fn a_mapped_ipv4_address_derives_what_the_ipv4_address_does() {
-    let mapped = HostAddress::V6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1]);
-    let plain = HostAddress::V4([127, 0, 0, 1]);
+    let mapped = HostAddress::v6([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1]);
+    let plain = HostAddress::v4([127, 0, 0, 1]);
     assert_eq!(host_as_input(Protocol(3), mapped), host_as_input(Protocol(3), plain));
     assert_eq!(host_host_input(mapped), host_host_input(plain));
 }

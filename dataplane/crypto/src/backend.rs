@@ -162,6 +162,16 @@ fn choices() -> String {
     [AUTO].into_iter().chain(available().map(Backend::name)).collect::<Vec<_>>().join(", ")
 }
 
+/// Begins to fetch the cache line where `value` starts, for use a little later. Nothing waits for it, and nothing comes of it where
+/// the processor knows no such thing.
+#[inline(always)]
+pub fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    x86::prefetch(value);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
 const AUTO: &str = "auto";
 
 /// The fastest first. Made when first asked for; from then on no packet costs a look at what the processor can do.

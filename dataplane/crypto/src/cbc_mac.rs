@@ -37,12 +37,14 @@ impl Input {
     /// `bytes`, filled up to one block, or to two when they are more than 16.
     ///
     /// More than 32 bytes, or none, do not compile.
+    #[inline]
     #[must_use]
     pub const fn new<const N: usize>(bytes: &[u8; N]) -> Self {
         Self::concat(bytes, &[])
     }
 
     /// `head` and then `tail`, filled up like the bytes of [`Input::new`].
+    #[inline]
     #[must_use]
     pub const fn concat<const H: usize, const T: usize>(head: &[u8; H], tail: &[u8; T]) -> Self {
         const { assert!(0 < H + T && H + T <= 32, "an input is one or two blocks") };
@@ -52,6 +54,26 @@ impl Input {
         first.copy_from_slice(head);
         second.copy_from_slice(tail);
         Self { blocks, count: if H + T <= 16 { 1 } else { 2 } }
+    }
+
+    /// `head`, of at most seven bytes, and then `len` bytes, at most 16, which `tail` has as two little-endian numbers, filled up with
+    /// zeroes.
+    ///
+    /// Such an input is put together in registers. A kernel that reads a whole block would have to wait for bytes that were written one
+    /// by one.
+    #[inline(always)]
+    #[must_use]
+    pub const fn with_tail<const H: usize>(head: &[u8; H], tail: [u64; 2], len: usize) -> Self {
+        const { assert!(0 < H && H < 8, "there is a head, and it is less than a number") };
+        let (mut start, mut n) = (0, 0);
+        while n < H {
+            start |= (head[n] as u64) << (8 * n);
+            n += 1;
+        }
+        let (bits, rest) = (8 * H, 64 - 8 * H);
+        let [low, high] = tail;
+        let first = block(start | low << bits, low >> rest | high << bits);
+        Self { blocks: [first, block(high >> rest, 0)], count: if H + len <= 16 { 1 } else { 2 } }
     }
 
     /// The first block.
@@ -71,6 +93,12 @@ impl Input {
         let [first, _] = &self.blocks;
         if self.count == 1 { std::slice::from_ref(first) } else { &self.blocks }
     }
+}
+
+/// The block that two little-endian numbers make.
+#[inline(always)]
+const fn block(low: u64, high: u64) -> Block {
+    ((high as u128) << 64 | low as u128).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -116,6 +144,16 @@ mod tests {
     #[test]
     fn an_input_in_two_parts_is_the_same_as_in_one() {
         assert_eq!(Input::concat(&[1, 2], &[3; 15]), Input::new(&hex!("0102 030303030303030303030303030303")));
+    }
+
+    #[test]
+    fn an_input_with_a_short_tail_is_the_same_as_of_its_bytes() {
+        let four = u64::from(u32::from_le_bytes([7, 8, 9, 10]));
+        assert_eq!(Input::with_tail(&[1, 2, 3], [four, 0], 4), Input::concat(&[1, 2, 3], &[7, 8, 9, 10]));
+        let sixteen = hex!("101112131415161718191a1b1c1d1e1f");
+        let (low, high) = sixteen.split_at(8);
+        let tail = [low, high].map(|half| u64::from_le_bytes(half.try_into().unwrap()));
+        assert_eq!(Input::with_tail(&[1, 2], tail, 16), Input::concat(&[1, 2], &sixteen));
     }
 
     #[test]
