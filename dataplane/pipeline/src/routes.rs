@@ -56,11 +56,22 @@ impl<T: Copy> RouteTable<T> {
         Ok(Self { len: known.len(), ipv4: Ranges::new(ipv4), ipv6: Ranges::new(ipv6) })
     }
 
+    /// For which of up to 64 IPv4 addresses, given as numbers, the value of the longest prefix that contains the address is as
+    /// `is_wanted` says, which is told the address' place: a bit for each. Faster than so many look-ups.
+    #[inline]
+    pub(crate) fn select_v4(&self, addresses: &[u32], is_wanted: impl Fn(usize, &T) -> bool) -> u64 {
+        self.ipv4.select(addresses, is_wanted)
+    }
+
     /// The value of the longest prefix that contains `destination`. Does not allocate.
+    #[inline]
     pub fn look_up(&self, destination: IpAddr) -> Option<T> {
-        match destination.to_canonical() {
+        match destination {
             IpAddr::V4(address) => self.ipv4.look_up(address.to_bits()),
-            IpAddr::V6(address) => self.ipv6.look_up(address.to_bits()),
+            IpAddr::V6(address) => match address.to_ipv4_mapped() {
+                Some(address) => self.ipv4.look_up(address.to_bits()),
+                None => self.ipv6.look_up(address.to_bits()),
+            },
         }
     }
 }

@@ -1,18 +1,25 @@
 //! Longest-prefix match as a search among disjoint ranges.
 //!
 //! Prefixes either nest or do not touch, so they cut the address space into at most twice as many ranges, in each of
-//! which one prefix is the longest. A look-up is a binary search for the range. As tables are built whole and never
-//! changed, this beats a trie at every size: its steps lie in a few dense cache lines, and it takes no more of them for
-//! IPv6 than for IPv4.
+//! which one prefix is the longest. A look-up is a search for the range. As tables are built whole and never changed, it
+//! goes down a tree without pointers: each step compares the address with all of a few dense cache lines, sixteen
+//! ranges, and takes no branch that depends on it. So the look-ups of a burst do not wait for one another's memory, and
+//! up to sixteen ranges take one step, a million five. IPv6 takes no more of them than IPv4.
 
 /// What each range of addresses maps to. `A` is an address as a number.
 #[derive(Clone)]
 pub(super) struct Ranges<A, T> {
-    /// Where each range but the first begins, rising. The first begins at zero.
-    starts: Box<[A]>,
-    /// What each range maps to: one more than `starts`.
+    /// Where ranges begin, from the root of the tree to its leaves. The leaves are all beginnings, rising, the first of them zero; each
+    /// layer above has the first beginning of every node of the one below.
+    layers: Box<[Box<[Node<A>]>]>,
+    /// What each range maps to.
     values: Box<[Option<T>]>,
 }
+
+/// Some beginnings side by side, filled up with the last address there is.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Node<A>([A; FAN_OUT]);
 
 /// One prefix: its first and last address. Blocks either nest or do not touch.
 pub(super) struct Block<A, T> {
@@ -35,25 +42,64 @@ impl<A: Address, T: Copy> Ranges<A, T> {
         }
         close(&mut ranges, &mut around, |_| true);
         let (starts, values): (Vec<A>, Vec<_>) = ranges.into_iter().unzip();
-        Self { starts: starts[1..].into(), values: values.into() }
+        Self { layers: layers(starts), values: values.into() }
     }
 
     /// The value of the smallest block around `address`.
+    #[inline]
     pub(super) fn look_up(&self, address: A) -> Option<T> {
-        let range = self.starts.partition_point(|start| *start <= address);
-        *self.values.get(range)?
+        let mut place = 0;
+        for layer in &self.layers {
+            // What fills up the last node is no greater than the last address of all: for that one, the last node is meant.
+            let node = place.min(layer.len().saturating_sub(1));
+            place = node * FAN_OUT + layer.get(node)?.begun(address).saturating_sub(1);
+        }
+        *self.values.get(place.min(self.values.len().saturating_sub(1)))?
+    }
+}
+
+impl<A: Address, T> Ranges<A, T> {
+    /// Whether `is_wanted` of the value of the smallest block around each of up to 64 addresses: a bit for each.
+    ///
+    /// Step by step for all of them, so that they wait for memory at the same time, and not one after the other.
+    #[inline]
+    pub(super) fn select(&self, addresses: &[A], is_wanted: impl Fn(usize, &T) -> bool) -> u64 {
+        let mut places = [0_usize; 64];
+        for layer in &self.layers {
+            let Some(last) = layer.len().checked_sub(1) else { return 0 };
+            for (place, address) in places.iter_mut().zip(addresses) {
+                let node = (*place).min(last);
+                *place = node * FAN_OUT + layer[node].begun(*address).saturating_sub(1);
+            }
+        }
+        let Some(last) = self.values.len().checked_sub(1) else { return 0 };
+        let mut selected = 0;
+        for (n, (place, _)) in places.iter().zip(addresses).enumerate() {
+            let is_selected = self.values[(*place).min(last)].as_ref().is_some_and(|value| is_wanted(n, value));
+            selected |= u64::from(is_selected) << n;
+        }
+        selected
+    }
+}
+
+impl<A: Address> Node<A> {
+    /// How many of its ranges begin at `address` or before it.
+    #[inline]
+    fn begun(&self, address: A) -> usize {
+        self.0.iter().map(|start| u32::from(*start <= address)).sum::<u32>() as usize
     }
 }
 
 impl<A, T> Default for Ranges<A, T> {
     fn default() -> Self {
-        Self { starts: Box::default(), values: Box::default() }
+        Self { layers: Box::default(), values: Box::default() }
     }
 }
 
 /// A number that stands for an IPv4 or an IPv6 address.
 pub(super) trait Address: Copy + Ord {
     const ZERO: Self;
+    const LAST: Self;
 
     /// The address after this one, if this is not the last of all.
     fn next(self) -> Option<Self>;
@@ -61,6 +107,7 @@ pub(super) trait Address: Copy + Ord {
 
 impl Address for u32 {
     const ZERO: Self = 0;
+    const LAST: Self = Self::MAX;
 
     fn next(self) -> Option<Self> {
         self.checked_add(1)
@@ -69,6 +116,7 @@ impl Address for u32 {
 
 impl Address for u128 {
     const ZERO: Self = 0;
+    const LAST: Self = Self::MAX;
 
     fn next(self) -> Option<Self> {
         self.checked_add(1)
@@ -91,3 +139,25 @@ fn begin<A: Address, T>(ranges: &mut Vec<(A, Option<T>)>, start: A, value: Optio
     ranges.pop_if(|(same, _)| *same == start);
     ranges.push((start, value));
 }
+
+/// The tree over these beginnings, root first.
+fn layers<A: Address>(starts: Vec<A>) -> Box<[Box<[Node<A>]>]> {
+    let (mut starts, mut layers) = (starts, Vec::new());
+    loop {
+        let node = |starts: &[A]| {
+            let mut node = [A::LAST; FAN_OUT];
+            node[..starts.len()].copy_from_slice(starts);
+            Node(node)
+        };
+        let layer: Box<[_]> = starts.chunks(FAN_OUT).map(node).collect();
+        starts = layer.iter().map(|node| node.0[0]).collect();
+        layers.push(layer);
+        if starts.len() <= 1 {
+            layers.reverse();
+            return layers.into();
+        }
+    }
+}
+
+/// Ranges in a node: as many beginnings of IPv4 ranges as a cache line holds.
+const FAN_OUT: usize = 16;

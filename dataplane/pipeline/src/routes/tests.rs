@@ -1,3 +1,5 @@
+use std::net::Ipv4Addr;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -72,6 +74,25 @@ fn an_empty_table_routes_nothing() {
     assert_eq!(table.look_up("10.0.0.1".parse().unwrap()), None);
 }
 
+#[test]
+fn thousands_of_prefixes_are_told_apart_one_by_one_and_many_at_once() {
+    // Every other network of 256 addresses, so that each begins a range, and so does what lies between.
+    let network = |n: u32| 10 << 24 | n << 9;
+    let prefixes = (0..5_000).map(|n| (IpNet::V4(Ipv4Net::new(network(n).into(), 24).unwrap()), n));
+    let table = RouteTable::new(prefixes).unwrap();
+    for n in 0..5_000 {
+        for (address, expected) in
+            [(network(n), Some(n)), (network(n) + 255, Some(n)), (network(n) + 256, None), (network(n) + 511, None)]
+        {
+            assert_eq!(table.look_up(Ipv4Addr::from_bits(address).into()), expected, "{address:x}");
+        }
+    }
+    let some: Vec<u32> = (0..64).map(|n| network(n * 78) + 256 * (n % 3 / 2)).collect();
+    let selected = table.select_v4(&some, |place, n| *n as usize == place * 78);
+    assert!((0..64).all(|n| (selected >> n & 1 == 1) == (n % 3 != 2)));
+    assert_eq!(table.select_v4(&[u32::MAX, 0], |_, _| true), 0);
+}
+
 proptest! {
     #[test]
     fn look_ups_agree_with_a_search_through_all_prefixes(
@@ -85,6 +106,10 @@ proptest! {
             let around = prefixes.iter().enumerate().filter(|(_, prefix)| prefix.contains(&destination));
             let longest = around.max_by_key(|(_, prefix)| prefix.prefix_len()).map(|(index, _)| index);
             prop_assert_eq!(table.look_up(destination), longest, "{}", destination);
+            if let IpAddr::V4(destination) = destination {
+                let is_longest = |_, index: &usize| Some(*index) == longest;
+                prop_assert_eq!(table.select_v4(&[destination.to_bits()], is_longest) == 1, longest.is_some());
+            }
         }
     }
 }
