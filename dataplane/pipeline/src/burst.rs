@@ -63,18 +63,13 @@ impl Outcome {
 }
 
 impl<'a, 'b> Burst<'a, 'b> {
+    #[inline]
     pub(crate) fn new(frames: &'a mut [Frame<'b>], outcomes: &'a mut [Outcome]) -> Self {
         let mut received = [0; MAX_BURST];
         for (received, frame) in received.iter_mut().zip(frames.iter()) {
             *received = frame.len();
         }
         Self { frames, packets: ArrayVec::new(), outcomes, received }
-    }
-
-    /// The peer noted for the packet in `lane`.
-    #[inline]
-    pub(crate) fn peer(&self, lane: usize) -> Option<PeerKey> {
-        self.outcomes.get(lane)?.peer
     }
 
     /// Settles the packet in `lane` and takes it out of those `alive`.
@@ -84,12 +79,22 @@ impl<'a, 'b> Burst<'a, 'b> {
         self.settle(lane, Verdict::Dropped(reason), Action::Discard);
     }
 
-    /// Settles the packet in `lane`; the peer stays as it was noted.
+    /// Settles the packet in `lane`.
     #[inline]
     pub(crate) fn settle(&mut self, lane: usize, verdict: Verdict, action: Action) {
         if let Some(outcome) = self.outcomes.get_mut(lane) {
             outcome.verdict = verdict;
             outcome.action = action;
+        }
+    }
+
+    /// Tells of each packet in `lanes` which peer it came from or goes to.
+    #[inline]
+    pub(crate) fn name_peers(&mut self, lanes: Lanes) {
+        for lane in lanes {
+            if let (Some(outcome), Some(packet)) = (self.outcomes.get_mut(lane), self.packets.get(lane)) {
+                outcome.peer = Some(packet.peer);
+            }
         }
     }
 }

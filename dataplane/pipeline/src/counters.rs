@@ -76,11 +76,6 @@ impl Pair {
         self.bytes.store(self.bytes.load(Relaxed).wrapping_add(bytes), Relaxed);
     }
 
-    #[inline]
-    pub(crate) fn packets(&self) -> u64 {
-        self.packets.load(Relaxed)
-    }
-
     pub(crate) fn read(&self) -> Count {
         Count { packets: self.packets.load(Relaxed), bytes: self.bytes.load(Relaxed) }
     }

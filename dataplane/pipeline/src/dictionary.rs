@@ -4,11 +4,11 @@ use crate::counters::Tally;
 use crate::limits::Limit;
 use crate::peer_counters::PeerCounters;
 use crate::peer_encapsulation::PeerEncapsulation;
-use photongate_drkey::{KeySet, Protocol};
+use photongate_crypto::backend::prefetch;
+use photongate_drkey::{AsAsKey, KeySet, Protocol};
 use photongate_wire::IsdAs;
 use std::collections::HashMap;
 use std::fmt;
-use std::hint::black_box;
 use std::sync::Arc;
 
 /// What a peer is found by.
@@ -29,15 +29,21 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Loads what every packet needs of it. Nothing waits for that: done for a whole burst in a row, the memory accesses
-    /// overlap, which they would not where each packet's result decides what is done next.
+    /// Begins to fetch what the packets of one direction need of it. Done for a whole burst in a row, the memory accesses overlap, which
+    /// they would not where each packet's result decides what is done next.
     #[inline]
-    pub(crate) fn touch(&self) {
-        for key in [&self.keys.inbound, &self.keys.outbound].into_iter().flatten() {
-            black_box(key.epoch.end);
-            black_box(key.schedule.key().as_bytes()[0]);
+    pub(crate) fn prefetch(&self, direction: Direction) {
+        prefetch(&self.peer);
+        match direction {
+            Direction::Inbound => {
+                prefetch(&self.keys.inbound_old);
+                prefetch_key(&self.keys.inbound);
+            }
+            Direction::Outbound => {
+                prefetch(&self.keys.outbound_old);
+                prefetch_key(&self.keys.outbound);
+            }
         }
-        black_box(Arc::as_ptr(&self.peer));
     }
 }
 
@@ -85,10 +91,11 @@ impl PeerState {
         self.limit.as_deref().unwrap_or(&UNLIMITED)
     }
 
-    /// As [`Entry::touch`].
+    /// As [`Entry::prefetch`].
     #[inline]
-    pub(crate) fn touch(&self) {
-        black_box(self.limit.is_some());
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.encapsulation);
+        prefetch(&self.workers);
     }
 
     /// What `worker` counts for this peer; `None` if there is no such worker.
@@ -101,6 +108,13 @@ impl PeerState {
     pub fn tally(&self) -> Tally {
         self.workers.iter().fold(Tally::default(), |sum, worker| sum + worker.snapshot())
     }
+}
+
+/// Which way packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Inbound,
+    Outbound,
 }
 
 /// Finds entries by peer, a burst at a time.
@@ -135,6 +149,16 @@ impl KeyDictionary for MemoryDictionary {
         for (key, entry) in keys.iter().zip(entries) {
             *entry = self.0.get(key);
         }
+    }
+}
+
+/// A key is some cache lines long, most of which only the portable backend reads.
+#[inline]
+fn prefetch_key(key: &Option<AsAsKey>) {
+    prefetch(key);
+    if let Some(key) = key {
+        prefetch(&key.epoch);
+        prefetch(key.schedule.key());
     }
 }
 

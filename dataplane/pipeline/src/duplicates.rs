@@ -25,8 +25,7 @@
 
 mod sizing;
 
-use std::hint::black_box;
-
+use photongate_crypto::backend::prefetch;
 use photongate_wire::{Nanos, UnixNanos};
 
 pub use sizing::{Sizing, SizingError};
@@ -61,6 +60,9 @@ pub struct DuplicateFilter {
     earliest: UnixNanos,
     /// The latest generation with a recorded packet. Never falls.
     newest: u64,
+    /// The generation that `now` is in, and when it begins.
+    current: u64,
+    current_start: u64,
 }
 
 impl DuplicateFilter {
@@ -79,12 +81,21 @@ impl DuplicateFilter {
             now: UnixNanos(0),
             earliest: UnixNanos(0),
             newest: 0,
+            current: 0,
+            current_start: 0,
         }
+    }
+
+    /// The memory that packets are looked for in, at random: whoever can should put it into large pages.
+    pub fn memory(&self) -> &[impl Sized + use<>] {
+        &self.blocks
     }
 
     /// Sets the clock, against which send times are judged until the next call. Costs the same however far it moved.
     pub fn advance(&mut self, now: UnixNanos) {
         self.now = now;
+        self.current = now.0 / self.span;
+        self.current_start = self.current * self.span;
         if now.saturating_add(self.time_threshold) < self.earliest {
             // The clock was ahead when `earliest` was set. Now is as good an instant: nothing sent before it passes.
             self.earliest = now;
@@ -101,9 +112,9 @@ impl DuplicateFilter {
     }
 
     /// Where a packet with this authentication tag, sent at `sent`, is recorded: worked out once for all that follows.
-    #[inline]
+    #[inline(always)]
     pub fn locate(&self, tag: &[u8; 16], sent: UnixNanos) -> Spot {
-        let generation = sent.0 / self.span;
+        let generation = self.generation(sent);
         let key = self.mix(tag);
         Spot { sent, generation, block: self.position(generation, key), pattern: self.pattern(key) }
     }
@@ -112,8 +123,7 @@ impl DuplicateFilter {
     /// each packet of a burst first, it lets the memory accesses overlap.
     #[inline]
     pub fn prefetch(&self, spot: &Spot) {
-        // Without `unsafe` there is no prefetch instruction, but nothing waits for the result of this load either.
-        black_box(self.blocks[spot.block].generation);
+        prefetch(&self.blocks[spot.block]);
     }
 
     /// As [`contains_at`](Self::contains_at), for one packet alone.
@@ -133,24 +143,25 @@ impl DuplicateFilter {
             return Seen::Expired;
         }
         let block = &self.blocks[spot.block];
-        if block.generation == spot.generation && block.has(&spot.pattern) { Seen::Duplicate } else { Seen::Fresh }
+        let has = block.generation == spot.generation && block.has(&spot.pattern);
+        if has { Seen::Duplicate } else { Seen::Fresh }
     }
 
     /// Records the packet and says whether it had been recorded before. Both its tag and its payload hash must have
     /// been verified.
     #[inline]
     pub fn insert_at(&mut self, spot: &Spot) -> Seen {
-        let Spot { sent, generation, block, pattern } = *spot;
+        let Spot { sent, generation, block, ref pattern } = *spot;
         if !self.holds(generation, sent) {
             return Seen::Expired;
         }
         let block = &mut self.blocks[block];
         if block.generation != generation {
-            *block = Block { generation, bits: pattern };
-        } else if block.has(&pattern) {
+            *block = Block { generation, bits: *pattern };
+        } else if block.has(pattern) {
             return Seen::Duplicate;
         } else {
-            block.add(&pattern);
+            block.add(pattern);
         }
         self.newest = self.newest.max(generation);
         self.generations[ring_place(generation)].count(generation);
@@ -172,6 +183,13 @@ impl DuplicateFilter {
         !overwritten && sent.distance(self.now) <= self.time_threshold && sent >= self.earliest
     }
 
+    /// The generation of what was sent at `sent`: most often that of now, which takes no division.
+    #[inline]
+    fn generation(&self, sent: UnixNanos) -> u64 {
+        let is_current = sent.0.wrapping_sub(self.current_start) < self.span;
+        if is_current { self.current } else { sent.0 / self.span }
+    }
+
     /// Where the key's block is: always inside `blocks`.
     #[inline]
     fn position(&self, generation: u64, key: u64) -> usize {
@@ -188,14 +206,24 @@ impl DuplicateFilter {
     }
 
     /// The bits that stand for the key: `probes` in each word of a block.
-    #[inline]
+    #[inline(always)]
     fn pattern(&self, key: u64) -> [u64; WORDS] {
+        // With the number known, the loops become straight code.
+        match self.probes {
+            1 => self.draw::<1>(key),
+            2 => self.draw::<2>(key),
+            3 => self.draw::<3>(key),
+            _ => self.draw::<4>(key),
+        }
+    }
+
+    #[inline(always)]
+    fn draw<const N: usize>(&self, key: u64) -> [u64; WORDS] {
         let mut pattern = [0; WORDS];
-        for stream in &STREAMS[..self.probes] {
-            let mut draw = fold(key ^ stream, self.seed[0] ^ stream.rotate_left(32));
-            for word in &mut pattern {
-                *word |= 1 << (draw % 64);
-                draw >>= 6;
+        for stream in &STREAMS[..N] {
+            let draw = fold(key ^ stream, self.seed[0] ^ stream.rotate_left(32));
+            for (n, word) in pattern.iter_mut().enumerate() {
+                *word |= 1 << (draw >> (6 * n) & 63);
             }
         }
         pattern
@@ -209,6 +237,11 @@ pub struct Spot {
     generation: u64,
     block: usize,
     pattern: [u64; WORDS],
+}
+
+impl Spot {
+    /// Stands where there is no packet. What was sent then is expired.
+    pub(crate) const NONE: Self = Self { sent: UnixNanos(0), generation: 0, block: 0, pattern: [0; WORDS] };
 }
 
 /// One cache line: the bits of the keys that fall here, and the generation they belong to.

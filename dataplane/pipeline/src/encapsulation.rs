@@ -7,7 +7,7 @@ use crate::burst::ChecksumOffload;
 use crate::frame::Frame;
 use crate::packet::Packet;
 use crate::peer_encapsulation::Encapsulation;
-use photongate_wire::{IpProtocol, Ipv4Mut, Ipv6Mut, Lf2Header, LfHeader, Sum, UdpHeader, UdpMut, checksum, lf};
+use photongate_wire::{IpProtocol, Ipv4Mut, Ipv6Mut, Lf2Header, LfHeader, Sum, UdpHeader, UdpMut, checksum};
 use std::net::IpAddr;
 
 /// What stands behind UDP and in front of the payload.
@@ -38,9 +38,11 @@ impl Header for Lf2Header {
 }
 
 /// Who fills in the UDP checksum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum UdpChecksum {
-    Software,
+    /// We do; this is the sum of the payload.
+    Software(Sum),
+    /// The port.
     Port,
 }
 
@@ -72,7 +74,11 @@ pub(crate) fn encapsulate<H: Header>(
 
     let pseudo_header = pseudo_header(packet, udp_len);
     let (sum, offload) = match udp_checksum {
-        UdpChecksum::Software => (checksum::udp(pseudo_header, segment), None),
+        UdpChecksum::Software(payload) => {
+            // Both encapsulations have an even length, so that words are words in both sums.
+            let headers = pseudo_header.add_bytes(segment.get(..overhead)?);
+            (checksum::udp_of(headers.append(payload)), None)
+        }
         UdpChecksum::Port => {
             let is_ipv6 = packet.source.is_ipv6();
             (pseudo_header.folded(), Some(ChecksumOffload { l2_len: packet.l2_len, l3_len: packet.l3_len, is_ipv6 }))
@@ -126,12 +132,4 @@ fn pseudo_header(packet: &Packet, udp_len: u16) -> Sum {
         }
         _ => Sum::ZERO,
     }
-}
-
-/// The AES blocks under the MAC of `header` over a payload of `payload_len` bytes.
-#[inline]
-pub(crate) fn mac_message(header: &LfHeader, payload_len: u16) -> [[u8; 16]; 2] {
-    let mut bytes = [0; lf::HEADER_LEN];
-    header.emit(&mut bytes);
-    lf::mac_input(&bytes, payload_len)
 }

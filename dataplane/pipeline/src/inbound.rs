@@ -6,19 +6,20 @@
 
 use crate::burst::{Action, Burst};
 use crate::clock::Clock;
-use crate::dictionary::{Entry, KeyDictionary, PeerKey, PeerState};
+use crate::dictionary::{Direction, Entry, KeyDictionary, PeerKey, PeerState};
 use crate::duplicates::{Seen, Spot};
 use crate::encapsulation;
 use crate::lanes::{Lanes, MAX_BURST};
 use crate::pipeline::Pipeline;
 use crate::probe::{Probe, Stage};
 use crate::segment_size;
+use crate::settings::Route;
 use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
 use photongate_crypto::{HashJob, MacJob, Tag};
 use photongate_drkey::{AsAsKey, EpochMiss, host_as_input, host_host_input};
-use photongate_wire::{EpochNanos, Lf, UnixNanos, lf, udp};
-use subtle::ConstantTimeEq;
+use photongate_wire::{EpochNanos, Lf, UnixNanos, lf};
+use std::net::IpAddr;
 
 /// What the look-up found for a packet: the key to check it with, and when it says it was sent.
 #[derive(Clone, Copy)]
@@ -34,8 +35,8 @@ pub(crate) type Entries<'d> = [Option<&'d Entry>; MAX_BURST];
 /// What was found for each packet.
 pub(crate) type AllFound<'d> = [Option<Found<'d>>; MAX_BURST];
 
-/// Where the duplicate filter records each packet whose MAC is right.
-type Spots = ArrayVec<(usize, Spot), MAX_BURST>;
+/// Where the duplicate filter records each packet.
+type Spots = [Spot; MAX_BURST];
 
 impl Pipeline {
     /// Takes the packets in `alive` through all inbound stages. All of them are settled at the end.
@@ -49,9 +50,10 @@ impl Pipeline {
     ) {
         let all = alive;
         let lf2 = self.inbound_lf2(burst, alive);
-        let entries = look_up_entries(burst, alive, dictionary);
+        let entries = look_up_entries(burst, alive, dictionary, Direction::Inbound);
         let mut found = [None; MAX_BURST];
         self.find_keys(burst, &mut alive, &entries, now, &mut found);
+        self.prefetch_counters(alive, &entries);
         probe.end_of(Stage::LookUp);
         self.check_limits(burst, &mut alive, &found, now);
         probe.end_of(Stage::LimitCheck);
@@ -59,9 +61,10 @@ impl Pipeline {
         if !lf2.is_empty() {
             self.check_tags(burst, &mut alive, lf2, &found);
         }
+        let spots = self.locate(burst, alive, &found);
         self.check_sources(burst, &mut alive);
         probe.end_of(Stage::Mac);
-        let spots = self.test_duplicates(burst, &mut alive, &found);
+        self.test_duplicates(burst, &mut alive, &spots);
         probe.end_of(Stage::DuplicateTest);
         self.check_hashes(burst, &mut alive, lf2);
         probe.end_of(Stage::Hash);
@@ -146,37 +149,27 @@ impl Pipeline {
         let mut lanes: ArrayVec<usize, MAX_BURST> = ArrayVec::new();
         let mut jobs: ArrayVec<MacJob<'_>, MAX_BURST> = ArrayVec::new();
         for lane in alive.without(lf2) {
-            if let Some(job) = found[lane].and_then(|hit| self.inbound_job(burst, lane, hit)) {
-                lanes.push(lane);
-                jobs.push(job);
-            } else {
+            let packet = &burst.packets[lane];
+            // Both are there: the packet was long enough when it was classified, and the key was found.
+            let (Some(hit), Some(payload_len)) = (found[lane], packet.protected_len()) else {
                 burst.drop_packet(alive, lane, DropReason::MalformedHeader);
-            }
+                continue;
+            };
+            lanes.push(lane);
+            jobs.push(MacJob {
+                schedule: &hit.key.schedule,
+                host_as: host_as_input(packet.peer.protocol, self.settings.lf.public(packet.destination).into()),
+                host_host: host_host_input(packet.source.into()),
+                message: lf::mac_input(&packet.header, payload_len),
+            });
         }
         let mut tags = [Tag::default(); MAX_BURST];
         self.backend.macs(&jobs, &mut tags[..jobs.len()]);
-        for ((lane, job), tag) in lanes.iter().zip(&jobs).zip(&tags) {
-            let authentic = burst
-                .lf_header(*lane)
-                .map(|header| Tag::from_bytes(Lf::new(header).mac()))
-                .is_some_and(|claimed| same(tag, &claimed) || self.matches_with_trailer(burst, *lane, *job, &claimed));
-            if !authentic {
-                burst.drop_packet(alive, *lane, DropReason::BadMac);
+        for ((&lane, job), tag) in lanes.iter().zip(&jobs).zip(&tags) {
+            if !tag.matches(&burst.packets[lane].tag) && !self.matches_with_trailer(burst, lane, job) {
+                burst.drop_packet(alive, lane, DropReason::BadMac);
             }
         }
-    }
-
-    fn inbound_job<'d>(&self, burst: &Burst<'_, '_>, lane: usize, hit: Found<'d>) -> Option<MacJob<'d>> {
-        let packet = &burst.packets[lane];
-        let protocol = hit.entry.peer.key.protocol;
-        let header = burst.lf_header(lane)?;
-        let payload_len = packet.end().checked_sub(packet.payload_at() + lf::ENCAPSULATION_LEN)?;
-        Some(MacJob {
-            schedule: &hit.key.schedule,
-            host_as: host_as_input(protocol, self.settings.lf.public(packet.destination).into()),
-            host_host: host_host_input(packet.source.into()),
-            message: lf::mac_input(header, u16::try_from(payload_len).ok()?),
-        })
     }
 
     /// LightningFilter takes the payload's length from the frame, so that Ethernet padding behind a short datagram is
@@ -186,17 +179,17 @@ impl Pipeline {
     /// that looks like padding, and that would be cut off. So only what fills up exactly the shortest frame is taken for
     /// padding, and only packets of that one size (with VLAN tags, of two) can be shortened so.
     #[cold]
-    fn matches_with_trailer(&self, burst: &mut Burst<'_, '_>, lane: usize, mut job: MacJob<'_>, claimed: &Tag) -> bool {
+    fn matches_with_trailer(&self, burst: &mut Burst<'_, '_>, lane: usize, job: &MacJob<'_>) -> bool {
         let packet = &burst.packets[lane];
-        let (Some(header), Some(frame)) = (burst.lf_header(lane), burst.frames.get(lane)) else { return false };
+        let Some(frame) = burst.frames.get(lane) else { return false };
         let plain_len = frame.len().saturating_sub(lf::ENCAPSULATION_LEN);
         let padded = frame.len() > packet.end() && [MIN_FRAME, packet.l2_len + MIN_PAYLOAD].contains(&plain_len);
         let Ok(payload_len) = u16::try_from(frame.len().saturating_sub(packet.protected_at())) else { return false };
         if !padded {
             return false;
         }
-        job.message = lf::mac_input(header, payload_len);
-        let matches = self.backend.mac(&job).matches(claimed);
+        let job = MacJob { message: lf::mac_input(&packet.header, payload_len), ..*job };
+        let matches = self.backend.mac(&job).matches(&packet.tag);
         burst.packets[lane].covers_trailer = matches;
         matches
     }
@@ -204,33 +197,51 @@ impl Pipeline {
     /// Refuses what one peer sends from the address of another one's host: its key vouches only for its own. An address that
     /// lies behind no peer we know of may be anybody's.
     fn check_sources(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes) {
+        let (mut lanes, mut sources) = (ArrayVec::<usize, MAX_BURST>::new(), ArrayVec::<u32, MAX_BURST>::new());
         for lane in *alive {
-            let (Some(packet), Some(peer)) = (burst.packets.get(lane), burst.peer(lane)) else { continue };
-            let home = self.settings.routes.look_up(packet.source);
-            if home.is_some_and(|route| route.peer.isd_as != peer.isd_as) {
-                burst.drop_packet(alive, lane, DropReason::SourceMismatch);
+            let packet = &burst.packets[lane];
+            match packet.source {
+                IpAddr::V4(source) => {
+                    lanes.push(lane);
+                    sources.push(source.to_bits());
+                }
+                IpAddr::V6(_) => {
+                    let home = self.settings.routes.look_up(packet.source);
+                    if home.is_some_and(|route| route.peer.isd_as != packet.peer.isd_as) {
+                        burst.drop_packet(alive, lane, DropReason::SourceMismatch);
+                    }
+                }
             }
+        }
+        let is_elsewhere = |n: usize, route: &Route| route.peer.isd_as != burst.packets[lanes[n]].peer.isd_as;
+        let mut refused = self.settings.routes.select_v4(&sources, is_elsewhere);
+        while refused != 0 {
+            burst.drop_packet(alive, lanes[refused.trailing_zeros() as usize], DropReason::SourceMismatch);
+            refused &= refused - 1;
         }
     }
 
-    /// Refuses replays before their payload is hashed. Nothing is entered yet.
-    fn test_duplicates(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, found: &AllFound<'_>) -> Spots {
-        let mut spots = Spots::new();
+    /// Where the duplicate filter would have recorded each packet. The memory there is fetched while other things are done.
+    fn locate(&self, burst: &Burst<'_, '_>, alive: Lanes, found: &AllFound<'_>) -> Spots {
+        let mut spots = [Spot::NONE; MAX_BURST];
         let Some(duplicates) = &self.duplicates else { return spots };
-        for lane in *alive {
-            if let (Some(hit), Some(mac)) = (found[lane], burst.claimed_mac(lane)) {
-                spots.push((lane, duplicates.locate(mac.as_bytes(), hit.sent)));
-            }
-        }
-        for (_, spot) in &spots {
-            duplicates.prefetch(spot);
-        }
-        for (lane, spot) in &spots {
-            if let Some(reason) = refusal(duplicates.contains_at(spot)) {
-                burst.drop_packet(alive, *lane, reason);
+        for lane in alive {
+            if let Some(hit) = found[lane] {
+                spots[lane] = duplicates.locate(burst.packets[lane].tag.as_bytes(), hit.sent);
+                duplicates.prefetch(&spots[lane]);
             }
         }
         spots
+    }
+
+    /// Refuses replays before their payload is hashed. Nothing is entered yet.
+    fn test_duplicates(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, spots: &Spots) {
+        let Some(duplicates) = &self.duplicates else { return };
+        for lane in *alive {
+            if let Some(reason) = refusal(duplicates.contains_at(&spots[lane])) {
+                burst.drop_packet(alive, lane, reason);
+            }
+        }
     }
 
     /// Compares each LF payload with the hash that the MAC vouches for.
@@ -245,8 +256,7 @@ impl Pipeline {
         drop(jobs);
         for (lane, digest) in hashed.into_iter().zip(&digests) {
             // The hash is no secret (it travels in clear), so an ordinary comparison tells an attacker nothing.
-            let intact = burst.lf_header(lane).is_some_and(|header| Lf::new(header).hash() == *digest);
-            if !intact {
+            if Lf::new(&burst.packets[lane].header).hash() != *digest {
                 burst.drop_packet(alive, lane, DropReason::BadHash);
             }
         }
@@ -255,12 +265,9 @@ impl Pipeline {
     /// Enters each packet into the duplicate filter; of two equal ones in this burst, the second is refused here.
     fn insert_duplicates(&mut self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, spots: &Spots) {
         let Some(duplicates) = &mut self.duplicates else { return };
-        for (lane, spot) in spots {
-            if !alive.contains(*lane) {
-                continue;
-            }
-            if let Some(reason) = refusal(duplicates.insert_at(spot)) {
-                burst.drop_packet(alive, *lane, reason);
+        for lane in *alive {
+            if let Some(reason) = refusal(duplicates.insert_at(&spots[lane])) {
+                burst.drop_packet(alive, lane, reason);
             }
         }
     }
@@ -303,10 +310,8 @@ impl Pipeline {
 
     /// Takes the encapsulation off, and settles.
     fn decapsulate(&self, burst: &mut Burst<'_, '_>, alive: Lanes, found: &AllFound<'_>, now: Clock) {
+        self.skew.accept_all(alive.into_iter().filter_map(|lane| found[lane]).map(|hit| hit.sent), now.unix);
         for lane in alive {
-            if let Some(hit) = found[lane] {
-                self.skew.accept(hit.sent, now.unix);
-            }
             let decapsulated = match (burst.frames.get_mut(lane), burst.packets.get_mut(lane)) {
                 (Some(frame), Some(packet)) => encapsulation::decapsulate(frame, packet).is_some(),
                 _ => false,
@@ -339,35 +344,26 @@ pub(crate) fn look_up_entries<'d, D: KeyDictionary + ?Sized>(
     burst: &Burst<'_, '_>,
     lanes: Lanes,
     dictionary: &'d D,
+    direction: Direction,
 ) -> Entries<'d> {
-    let mut asked = Lanes::default();
     let mut peers: ArrayVec<PeerKey, MAX_BURST> = ArrayVec::new();
     for lane in lanes {
-        if let Some(peer) = burst.peer(lane) {
-            asked.insert(lane);
-            peers.push(peer);
-        }
+        peers.push(burst.packets[lane].peer);
     }
     let mut found = [None; MAX_BURST];
     dictionary.look_up(&peers, &mut found);
     let found = &found[..peers.len()];
     for entry in found.iter().flatten() {
-        entry.touch();
+        entry.prefetch(direction);
     }
     for entry in found.iter().flatten() {
-        entry.peer.touch();
+        entry.peer.prefetch();
     }
     let mut entries = [None; MAX_BURST];
-    for (lane, entry) in asked.into_iter().zip(found) {
+    for (lane, entry) in lanes.into_iter().zip(found) {
         entries[lane] = *entry;
     }
     entries
-}
-
-/// Whether the tags agree; the time taken depends on neither. As one number: one byte after the other takes longer than the MAC.
-#[inline]
-fn same(one: &Tag, other: &Tag) -> bool {
-    u128::from_ne_bytes(*one.as_bytes()).ct_eq(&u128::from_ne_bytes(*other.as_bytes())).into()
 }
 
 #[inline]
@@ -380,21 +376,7 @@ fn refusal(seen: Seen) -> Option<DropReason> {
     }
 }
 
-impl<'b> Burst<'_, 'b> {
-    /// The LF header of an inbound packet that has one.
-    #[inline]
-    fn lf_header(&self, lane: usize) -> Option<&[u8; lf::HEADER_LEN]> {
-        let at = self.packets.get(lane)?.payload_at() + udp::HEADER_LEN;
-        self.frames.get(lane)?.bytes().get(at..)?.first_chunk()
-    }
-
-    /// The MAC or tag that an inbound packet bears: in either encapsulation the end of the header.
-    #[inline]
-    pub(crate) fn claimed_mac(&self, lane: usize) -> Option<Tag> {
-        let before = self.frames.get(lane)?.bytes().get(..self.packets.get(lane)?.protected_at())?;
-        before.last_chunk().copied().map(Tag::from_bytes)
-    }
-
+impl Burst<'_, '_> {
     /// The bytes under an inbound packet's hash or tag.
     #[inline]
     pub(crate) fn protected(&self, lane: usize) -> Option<&[u8]> {

@@ -21,6 +21,12 @@ impl Lanes {
         Self(self.0 & other.0)
     }
 
+    /// Those that are in either set.
+    #[inline]
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Those that are not in `other`.
     #[inline]
     pub(crate) fn without(self, other: Self) -> Self {
@@ -35,9 +41,15 @@ impl Lanes {
         lanes
     }
 
+    /// The first `most`.
     #[inline]
-    pub(crate) fn contains(self, lane: usize) -> bool {
-        self.0 & 1 << (lane % MAX_BURST) != 0
+    pub(crate) fn first(self, most: usize) -> Self {
+        let mut rest = self.0;
+        for _ in 0..most {
+            // Without a bit left, nothing changes.
+            rest &= rest.wrapping_sub(1);
+        }
+        Self(self.0 & !rest)
     }
 
     #[inline]

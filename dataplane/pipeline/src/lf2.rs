@@ -44,7 +44,7 @@ impl Pipeline {
         drop(jobs);
         let mut authentic = Lanes::default();
         for (lane, tag) in lanes.into_iter().zip(tags) {
-            if burst.claimed_mac(lane).is_some_and(|claimed| tag.matches(&claimed)) {
+            if tag.matches(&burst.packets[lane].tag) {
                 authentic.insert(lane);
             }
         }
@@ -81,9 +81,7 @@ impl Pipeline {
         let to_tag = alive.and(lf2);
         let times = self.issuer.issue_burst(now.unix, to_tag.count());
         for (lane, sent) in to_tag.into_iter().zip(times) {
-            let (Some(key), Some(peer), Some(data)) = (keys[lane], burst.peer(lane), burst.payload(lane)) else {
-                continue;
-            };
+            let (Some(key), Some(data)) = (keys[lane], burst.payload(lane)) else { continue };
             let packet = &burst.packets[lane];
             let (Some(timestamp), Ok(payload_len)) = (sent.since_epoch(key.epoch.start), u16::try_from(data.len()))
             else {
@@ -91,13 +89,13 @@ impl Pipeline {
             };
             let header = &mut headers[lane];
             header.next_protocol = packet.protocol;
-            header.drkey_protocol = peer.protocol.0;
+            header.drkey_protocol = packet.peer.protocol.0;
             header.src_as = self.settings.local;
             header.timestamp = timestamp;
             lanes.push(lane);
             jobs.push(CmacJob {
                 schedule: &key.schedule,
-                host_as: host_as_input(peer.protocol, packet.destination.into()),
+                host_as: host_as_input(packet.peer.protocol, packet.destination.into()),
                 host_host: lf2_host_host_input(self.settings.lf.public(packet.source).into()),
                 head: tag_head(header, payload_len),
                 data,

@@ -2,7 +2,7 @@
 
 use crate::burst::{Action, Burst};
 use crate::clock::Clock;
-use crate::dictionary::KeyDictionary;
+use crate::dictionary::{Direction, KeyDictionary};
 use crate::encapsulation::{self, Header, UdpChecksum};
 use crate::inbound::{Entries, look_up_entries};
 use crate::lanes::{Lanes, MAX_BURST};
@@ -16,7 +16,7 @@ use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
 use photongate_crypto::{HashJob, MacJob, Tag};
 use photongate_drkey::{AsAsKey, host_as_input, host_host_input};
-use photongate_wire::{EpochNanos, IsdAs, LfHeader, lf};
+use photongate_wire::{EpochNanos, IsdAs, LfHeader, Sum, lf};
 
 /// The key that each packet is sent under.
 pub(crate) type Keys<'d> = [Option<&'d AsAsKey>; MAX_BURST];
@@ -32,20 +32,23 @@ impl Pipeline {
         probe: &mut P,
     ) {
         let all = alive;
-        let entries = look_up_entries(burst, alive, dictionary);
+        let entries = look_up_entries(burst, alive, dictionary, Direction::Outbound);
+        self.prefetch_counters(alive, &entries);
         let keys = outbound_keys(burst, &mut alive, &entries, now);
         probe.end_of(Stage::LookUp);
         let lf2 = choose_encapsulations(burst, alive, &entries);
         self.fit(burst, &mut alive, now);
         let mut headers = [EMPTY_HEADER; MAX_BURST];
-        self.hash_payloads(burst, alive.without(lf2), &mut headers);
+        let mut sums = [UdpChecksum::Port; MAX_BURST];
+        self.hash_payloads(burst, alive.without(lf2), &mut headers, &mut sums);
+        self.sum_payloads(burst, alive.and(lf2), &mut sums);
         probe.end_of(Stage::Hash);
         self.authenticate(burst, &mut alive, lf2, &keys, now, &mut headers);
         let lf2_headers = (!lf2.is_empty()).then(|| self.authenticate_lf2(burst, &mut alive, lf2, &keys, now));
         probe.end_of(Stage::Mac);
-        self.encapsulate(burst, alive.without(lf2), &headers, now);
+        self.encapsulate(burst, alive.without(lf2), &headers, &sums, now);
         if let Some(headers) = lf2_headers {
-            self.encapsulate(burst, alive.and(lf2), &headers, now);
+            self.encapsulate(burst, alive.and(lf2), &headers, &sums, now);
         }
         self.count_for_peers(burst, all, &entries);
         probe.end_of(Stage::Rewrite);
@@ -69,15 +72,37 @@ impl Pipeline {
         }
     }
 
-    fn hash_payloads(&self, burst: &Burst<'_, '_>, alive: Lanes, headers: &mut [LfHeader; MAX_BURST]) {
-        let mut jobs: ArrayVec<HashJob<'_>, MAX_BURST> = ArrayVec::new();
-        for lane in alive {
-            jobs.push(HashJob { data: burst.payload(lane).unwrap_or_default() });
+    /// Hashes and sums payloads, a few packets at a time, so that what was read for one is at hand for the other.
+    fn hash_payloads(
+        &self,
+        burst: &Burst<'_, '_>,
+        mut alive: Lanes,
+        headers: &mut [LfHeader; MAX_BURST],
+        sums: &mut [UdpChecksum; MAX_BURST],
+    ) {
+        while !alive.is_empty() {
+            let lanes = alive.first(HASHED_AT_ONCE);
+            alive = alive.without(lanes);
+            let mut jobs: ArrayVec<HashJob<'_>, HASHED_AT_ONCE> = ArrayVec::new();
+            for lane in lanes {
+                jobs.push(HashJob { data: burst.payload(lane).unwrap_or_default() });
+            }
+            let mut digests = [[0; lf::HASH_LEN]; HASHED_AT_ONCE];
+            self.backend.sha1(&jobs, &mut digests[..jobs.len()]);
+            for (lane, digest) in lanes.into_iter().zip(&digests) {
+                headers[lane].hash = *digest;
+            }
+            self.sum_payloads(burst, lanes, sums);
         }
-        let mut digests = [[0; lf::HASH_LEN]; MAX_BURST];
-        self.backend.sha1(&jobs, &mut digests[..jobs.len()]);
-        for (lane, digest) in alive.into_iter().zip(&digests) {
-            headers[lane].hash = *digest;
+    }
+
+    /// Sums the payloads whose checksums no port fills in.
+    fn sum_payloads(&self, burst: &Burst<'_, '_>, lanes: Lanes, sums: &mut [UdpChecksum; MAX_BURST]) {
+        for lane in lanes {
+            let (Some(frame), Some(payload)) = (burst.frames.get(lane), burst.payload(lane)) else { continue };
+            if !self.egress(frame.port()).is_some_and(|port| port.udp_checksum_offload) {
+                sums[lane] = UdpChecksum::Software(Sum::ZERO.add_bytes(payload));
+            }
         }
     }
 
@@ -96,9 +121,7 @@ impl Pipeline {
         let hashed = alive.without(lf2);
         let times = self.issuer.issue_burst(now.unix, hashed.count());
         for (lane, sent) in hashed.into_iter().zip(times) {
-            let (Some(key), Some(peer), packet) = (keys[lane], burst.peer(lane), &burst.packets[lane]) else {
-                continue;
-            };
+            let (Some(key), packet) = (keys[lane], &burst.packets[lane]) else { continue };
             // Neither fails: the key's epoch has begun, and what has a 16-bit length fits 16 bits without its header.
             let timestamp = sent.since_epoch(key.epoch.start);
             let payload_len = u16::try_from(packet.datagram_len - packet.l3_len);
@@ -108,15 +131,15 @@ impl Pipeline {
             };
             let header = &mut headers[lane];
             header.src_as = self.settings.local;
-            header.drkey_protocol = peer.protocol.0;
+            header.drkey_protocol = packet.peer.protocol.0;
             header.next_protocol = packet.protocol;
             header.timestamp = timestamp;
             lanes.push(lane);
             jobs.push(MacJob {
                 schedule: &key.schedule,
-                host_as: host_as_input(peer.protocol, packet.destination.into()),
+                host_as: host_as_input(packet.peer.protocol, packet.destination.into()),
                 host_host: host_host_input(self.settings.lf.public(packet.source).into()),
-                message: encapsulation::mac_message(header, payload_len),
+                message: header.mac_input(payload_len),
             });
         }
         let mut tags = [Tag::default(); MAX_BURST];
@@ -127,17 +150,22 @@ impl Pipeline {
     }
 
     /// Puts the headers in front of the payloads, and settles.
-    fn encapsulate<H: Header>(&self, burst: &mut Burst<'_, '_>, alive: Lanes, headers: &[H; MAX_BURST], now: Clock) {
+    fn encapsulate<H: Header>(
+        &self,
+        burst: &mut Burst<'_, '_>,
+        alive: Lanes,
+        headers: &[H; MAX_BURST],
+        sums: &[UdpChecksum; MAX_BURST],
+        now: Clock,
+    ) {
         for lane in alive {
             let (Some(frame), Some(packet)) = (burst.frames.get_mut(lane), burst.packets.get(lane)) else { continue };
-            let offload = self.egress(frame.port()).is_some_and(|port| port.udp_checksum_offload);
-            let udp_checksum = if offload { UdpChecksum::Port } else { UdpChecksum::Software };
             let port = self.settings.lf.port_of(H::ENCAPSULATION);
             let source_port = match self.settings.lf.source_port {
                 SourcePort::Fixed => port,
                 SourcePort::Flow => packet.flow_port(frame.bytes()),
             };
-            match encapsulation::encapsulate(frame, packet, &headers[lane], (source_port, port), udp_checksum) {
+            match encapsulation::encapsulate(frame, packet, &headers[lane], (source_port, port), sums[lane]) {
                 Some(offload) => {
                     if let Some(outcome) = burst.outcomes.get_mut(lane) {
                         outcome.udp_checksum = offload;
@@ -183,6 +211,9 @@ impl Burst<'_, '_> {
         self.frames.get(lane)?.bytes().get(packet.payload_at()..packet.end())
     }
 }
+
+/// Packets whose payloads about fit the first cache together, and as many as the widest kernel has lanes.
+const HASHED_AT_ONCE: usize = 32;
 
 const EMPTY_HEADER: LfHeader = LfHeader {
     src_as: IsdAs::from_bits(0),

@@ -4,13 +4,20 @@ use crate::dictionary::PeerKey;
 use crate::peer_encapsulation::Encapsulation;
 use crate::settings::{ControlPolicy, PortSettings, Role, Settings, UnknownDestination};
 use crate::verdict::DropReason;
+use photongate_crypto::Tag;
 use photongate_drkey::Protocol;
-use photongate_wire::{EpochNanos, EtherType, Ethernet, Icmpv6Type, IpProtocol, Ipv4, Ipv6, Lf, Lf2, ipv6, udp};
+use photongate_wire::{
+    EpochNanos, EtherType, Ethernet, Icmpv6Type, IpProtocol, Ipv4, Ipv6, IsdAs, Lf, Lf2, ipv6, lf, udp,
+};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What later stages need to know of an IP packet.
+///
+/// It is written field by field where it stays: a copy of it would have to wait until all fields have left for memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packet {
+    /// Of inbound packets: the peer that the header names, proven or not. Of outbound packets: the peer they are for.
+    pub(crate) peer: PeerKey,
     /// Bytes before the IP header.
     pub(crate) l2_len: usize,
     /// Bytes of the IP header, options included; of IPv6 the fixed header.
@@ -27,6 +34,10 @@ pub(crate) struct Packet {
     pub(crate) next_protocol: IpProtocol,
     /// Of inbound packets: when the sender says it sent the packet, within an epoch yet to be found.
     pub(crate) timestamp: EpochNanos,
+    /// Of inbound packets in LF: the whole header, at hand for every stage without a look at the frame.
+    pub(crate) header: [u8; lf::HEADER_LEN],
+    /// Of inbound packets: the MAC or tag that the header ends with.
+    pub(crate) tag: Tag,
     /// Of inbound packets: the MAC covers what stands behind the datagram too.
     pub(crate) covers_trailer: bool,
 }
@@ -34,12 +45,12 @@ pub(crate) struct Packet {
 /// The kinds of packet, each with a way of its own through the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
-    /// Bears an LF or `lf2` header that names this peer.
-    Inbound(PeerKey),
+    /// Bears an LF or `lf2` header that names a peer.
+    Inbound,
     /// Arrived from where peers are, without such a header.
     BestEffort,
-    /// For this peer.
-    Outbound(PeerKey),
+    /// For a peer.
+    Outbound,
     /// From inside, for no peer, and let through.
     Unprotected,
     /// Link control, or for the host itself.
@@ -49,6 +60,7 @@ pub(crate) enum Class {
 impl Packet {
     /// Stands where no IP packet is.
     pub(crate) const NONE: Self = Self {
+        peer: PeerKey { isd_as: IsdAs::from_bits(0), protocol: Protocol(0) },
         l2_len: 0,
         l3_len: 0,
         datagram_len: 0,
@@ -58,113 +70,107 @@ impl Packet {
         encapsulation: Encapsulation::Lf,
         next_protocol: IpProtocol::NO_NEXT_HEADER,
         timestamp: EpochNanos(0),
+        header: [0; lf::HEADER_LEN],
+        tag: Tag::from_bytes([0; Tag::LEN]),
         covers_trailer: false,
     };
 
-    /// Parses `frame`, which arrived by `port`, as far as is needed to tell which way it goes.
+    /// Parses `frame`, which arrived by `port`, as far as is needed to tell which way it goes. Before, this is [`Self::NONE`].
     ///
     /// # Errors
     /// Why the packet can only be dropped.
     #[inline]
     pub(crate) fn classify(
+        &mut self,
         frame: &[u8],
         port: &PortSettings,
         settings: &Settings,
-    ) -> Result<(Self, Class), DropReason> {
+    ) -> Result<Class, DropReason> {
         let ethernet = Ethernet::parse(frame).map_err(|_| DropReason::Malformed)?;
+        self.l2_len = ethernet.header_len();
         match ethernet.ethertype() {
             EtherType::IPV4 => {
                 let ip = Ipv4::parse(ethernet.payload()).map_err(|_| DropReason::Malformed)?;
                 if !ip.is_checksum_valid() {
                     return Err(DropReason::BadIpChecksum);
                 }
-                let packet = Self {
-                    l2_len: ethernet.header_len(),
-                    l3_len: ip.header().len(),
-                    datagram_len: ip.datagram().len(),
-                    source: ip.source().into(),
-                    destination: ip.destination().into(),
-                    protocol: ip.protocol(),
-                    encapsulation: Encapsulation::Lf,
-                    next_protocol: IpProtocol::NO_NEXT_HEADER,
-                    timestamp: EpochNanos(0),
-                    covers_trailer: false,
-                };
-                let fragment = ip.is_fragment();
+                self.l3_len = ip.header().len();
+                self.datagram_len = ip.datagram().len();
+                self.source = ip.source().into();
+                self.destination = ip.destination().into();
+                self.protocol = ip.protocol();
                 let control = is_link_scope_v4(ip.destination());
-                packet.direct(ip.payload(), fragment, control, port, settings)
+                self.direct(ip.payload(), ip.is_fragment(), control, port, settings)
             }
-            EtherType::IPV6 => {
-                let ip = Ipv6::parse(ethernet.payload()).map_err(|_| DropReason::Malformed)?;
-                if ipv6::is_ipv4_mapped(ip.source()) || ipv6::is_ipv4_mapped(ip.destination()) {
-                    return Err(DropReason::MappedAddress);
-                }
-                let upper = ip.upper_layer().map_err(|_| DropReason::Malformed)?;
-                let packet = Self {
-                    l2_len: ethernet.header_len(),
-                    l3_len: ipv6::HEADER_LEN,
-                    datagram_len: ip.datagram().len(),
-                    source: ip.source().into(),
-                    destination: ip.destination().into(),
-                    protocol: ip.next_header(),
-                    encapsulation: Encapsulation::Lf,
-                    next_protocol: IpProtocol::NO_NEXT_HEADER,
-                    timestamp: EpochNanos(0),
-                    covers_trailer: false,
-                };
-                let neighbour_discovery = upper.protocol() == IpProtocol::ICMPV6
-                    && ip.hop_limit() == u8::MAX
-                    && Icmpv6Type::of(upper.payload()).is_some_and(Icmpv6Type::is_neighbor_discovery);
-                let control = neighbour_discovery || is_link_scope_v6(ip.destination());
-                packet.direct(ip.payload(), upper.fragment().is_some(), control, port, settings)
-            }
+            EtherType::IPV6 => self.classify_v6(ethernet.payload(), port, settings),
             EtherType::ARP | EtherType::LLDP | EtherType::SLOW_PROTOCOLS => {
-                Ok((Self::NONE, Class::Control(port.control)))
+                *self = Self::NONE;
+                Ok(Class::Control(port.control))
             }
             _ => Err(DropReason::UnsupportedProtocol),
         }
     }
 
+    fn classify_v6(&mut self, packet: &[u8], port: &PortSettings, settings: &Settings) -> Result<Class, DropReason> {
+        let ip = Ipv6::parse(packet).map_err(|_| DropReason::Malformed)?;
+        if ipv6::is_ipv4_mapped(ip.source()) || ipv6::is_ipv4_mapped(ip.destination()) {
+            return Err(DropReason::MappedAddress);
+        }
+        let upper = ip.upper_layer().map_err(|_| DropReason::Malformed)?;
+        self.l3_len = ipv6::HEADER_LEN;
+        self.datagram_len = ip.datagram().len();
+        self.source = ip.source().into();
+        self.destination = ip.destination().into();
+        self.protocol = ip.next_header();
+        let neighbour_discovery = upper.protocol() == IpProtocol::ICMPV6
+            && ip.hop_limit() == u8::MAX
+            && Icmpv6Type::of(upper.payload()).is_some_and(Icmpv6Type::is_neighbor_discovery);
+        let control = neighbour_discovery || is_link_scope_v6(ip.destination());
+        self.direct(ip.payload(), upper.fragment().is_some(), control, port, settings)
+    }
+
     /// The packet's direction. `payload` is what stands behind the IP header.
     #[inline]
     fn direct(
-        mut self,
+        &mut self,
         payload: &[u8],
         is_fragment: bool,
         is_control: bool,
         port: &PortSettings,
         settings: &Settings,
-    ) -> Result<(Self, Class), DropReason> {
+    ) -> Result<Class, DropReason> {
         if is_control {
-            return Ok((self, Class::Control(port.control)));
+            return Ok(Class::Control(port.control));
         }
         let may_be_inbound = port.role != Role::Inside;
         if may_be_inbound
             && !is_fragment
             && let Some(encapsulation) = self.encapsulation_of(payload, settings)
         {
-            let peer = self.read_header(encapsulation, payload)?;
-            return Ok((self, Class::Inbound(peer)));
+            self.read_header(encapsulation, payload)?;
+            return Ok(Class::Inbound);
         }
         if port.addresses.contains(&self.destination) {
-            return Ok((self, Class::Control(ControlPolicy::Kernel)));
+            return Ok(Class::Control(ControlPolicy::Kernel));
         }
         if is_link_local(self.source) {
             // Routers must not forward it (RFC 4291 section 2.5.6): it is not from where it came.
             return Err(DropReason::Malformed);
         }
         let route = if port.role == Role::Outside { None } else { settings.routes.look_up(self.destination) };
-        let class = match (route, port.role) {
-            (Some(_), _) if is_fragment => return Err(DropReason::FragmentOutbound),
-            (Some(route), _) => Class::Outbound(route.peer),
+        match (route, port.role) {
+            (Some(_), _) if is_fragment => Err(DropReason::FragmentOutbound),
+            (Some(route), _) => {
+                self.peer = route.peer;
+                Ok(Class::Outbound)
+            }
             (None, Role::Inside) => match settings.outbound_unknown {
-                UnknownDestination::Forward => Class::Unprotected,
-                UnknownDestination::Drop => return Err(DropReason::UnknownDestination),
+                UnknownDestination::Forward => Ok(Class::Unprotected),
+                UnknownDestination::Drop => Err(DropReason::UnknownDestination),
             },
-            (None, Role::Outside | Role::Auto) if is_fragment => return Err(DropReason::FragmentInbound),
-            (None, Role::Outside | Role::Auto) => Class::BestEffort,
-        };
-        Ok((self, class))
+            (None, Role::Outside | Role::Auto) if is_fragment => Err(DropReason::FragmentInbound),
+            (None, Role::Outside | Role::Auto) => Ok(Class::BestEffort),
+        }
     }
 
     /// What the packet is in, by its UDP destination port.
@@ -182,7 +188,7 @@ impl Packet {
 
     /// Reads what is needed of the header before its MAC or tag is checked.
     #[inline]
-    fn read_header(&mut self, encapsulation: Encapsulation, payload: &[u8]) -> Result<PeerKey, DropReason> {
+    fn read_header(&mut self, encapsulation: Encapsulation, payload: &[u8]) -> Result<(), DropReason> {
         let header = payload.get(udp::HEADER_LEN..).ok_or(DropReason::MalformedHeader)?;
         self.encapsulation = encapsulation;
         match encapsulation {
@@ -191,17 +197,21 @@ impl Packet {
                 if lf.reserved() != 0 {
                     return Err(DropReason::MalformedHeader);
                 }
+                self.header = *lf.as_bytes();
+                self.tag = Tag::from_bytes(lf.mac());
                 self.timestamp = lf.timestamp();
                 self.next_protocol = lf.next_protocol();
-                Ok(PeerKey { isd_as: lf.src_as(), protocol: Protocol(lf.drkey_protocol()) })
+                self.peer = PeerKey { isd_as: lf.src_as(), protocol: Protocol(lf.drkey_protocol()) };
             }
             Encapsulation::Lf2 => {
                 let (lf2, _) = Lf2::split(header).map_err(|_| DropReason::MalformedHeader)?;
+                self.tag = Tag::from_bytes(lf2.tag());
                 self.timestamp = lf2.timestamp();
                 self.next_protocol = lf2.next_protocol();
-                Ok(PeerKey { isd_as: lf2.src_as(), protocol: Protocol(lf2.drkey_protocol()) })
+                self.peer = PeerKey { isd_as: lf2.src_as(), protocol: Protocol(lf2.drkey_protocol()) };
             }
         }
+        Ok(())
     }
 
     /// Offset in the frame of the first byte behind the IP header.
@@ -232,6 +242,12 @@ impl Packet {
     #[inline]
     pub(crate) const fn protected_at(&self) -> usize {
         self.payload_at() + self.encapsulation.overhead()
+    }
+
+    /// Bytes behind the LF or `lf2` header, up to the end of the datagram.
+    #[inline]
+    pub(crate) fn protected_len(&self) -> Option<u16> {
+        u16::try_from(self.end().checked_sub(self.protected_at())?).ok()
     }
 
     /// Offset in the frame of the first byte behind the datagram.

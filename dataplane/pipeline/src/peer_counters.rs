@@ -2,7 +2,7 @@
 
 use crate::counters::{Count, Pair, Tally};
 use crate::verdict::{DropReason, Verdict};
-use std::hint::black_box;
+use photongate_crypto::backend::prefetch;
 
 /// What one worker has counted for one peer: a packet and a byte counter for each verdict that a packet of a known peer can meet.
 ///
@@ -13,10 +13,10 @@ use std::hint::black_box;
 pub struct PeerCounters([Pair; PLACES]);
 
 impl PeerCounters {
-    /// Loads what is counted most. Nothing waits for that: done for a whole burst in a row, the memory accesses overlap.
+    /// Begins to fetch what is counted most.
     #[inline]
-    pub(crate) fn touch(&self) {
-        black_box(self.0[OFTEN].packets());
+    pub(crate) fn prefetch(&self) {
+        prefetch(&self.0[OFTEN]);
     }
 
     /// Counts one packet of `bytes` bytes, Ethernet header included, as it arrived.

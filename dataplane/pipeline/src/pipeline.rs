@@ -104,6 +104,7 @@ impl Pipeline {
             self.best_effort(&mut burst, ways.best_effort, now);
             probe.end_of(Stage::Rewrite);
         }
+        burst.name_peers(ways.inbound.or(ways.outbound));
         self.counters.count_all(burst.outcomes.iter().map(|outcome| outcome.verdict).zip(burst.received));
         probe.end_of(Stage::Transmit);
     }
@@ -113,34 +114,21 @@ impl Pipeline {
         let mut ways = Ways::default();
         for lane in 0..burst.frames.len() {
             let frame = &burst.frames[lane];
-            let classified = match self.settings.ports.get(usize::from(frame.port().0)) {
-                Some(port) => Packet::classify(frame.bytes(), port, &self.settings),
+            burst.outcomes[lane] = Outcome::UNDECIDED;
+            burst.packets.push(Packet::NONE);
+            let class = match self.settings.ports.get(usize::from(frame.port().0)) {
+                Some(port) => burst.packets[lane].classify(frame.bytes(), port, &self.settings),
                 None => Err(DropReason::Malformed),
             };
-            burst.outcomes[lane] = Outcome::UNDECIDED;
-            let (packet, class) = match classified {
-                Ok(classified) => classified,
-                Err(reason) => {
-                    burst.packets.push(Packet::NONE);
-                    burst.outcomes[lane] = Outcome::dropped(reason);
-                    continue;
-                }
-            };
-            burst.packets.push(packet);
             match class {
-                Class::Inbound(peer) => {
-                    burst.outcomes[lane].peer = Some(peer);
-                    ways.inbound.insert(lane);
-                }
-                Class::Outbound(peer) => {
-                    burst.outcomes[lane].peer = Some(peer);
-                    ways.outbound.insert(lane);
-                }
-                Class::BestEffort => ways.best_effort.insert(lane),
-                Class::Unprotected => {
+                Err(reason) => burst.outcomes[lane] = Outcome::dropped(reason),
+                Ok(Class::Inbound) => ways.inbound.insert(lane),
+                Ok(Class::Outbound) => ways.outbound.insert(lane),
+                Ok(Class::BestEffort) => ways.best_effort.insert(lane),
+                Ok(Class::Unprotected) => {
                     self.deliver(burst, lane, Verdict::BestEffort, self.settings.outbound_next_hop, now);
                 }
-                Class::Control(policy) => {
+                Ok(Class::Control(policy)) => {
                     let (verdict, action) = self.admit_control(burst, lane, policy, now);
                     burst.settle(lane, verdict, action);
                 }
@@ -265,13 +253,17 @@ impl Pipeline {
         ports.get(usize::from(ports.get(usize::from(ingress.0))?.forward_to.0))
     }
 
-    /// Counts the packets in `lanes`, which are all settled, for the peers whose entries were found.
-    pub(crate) fn count_for_peers(&self, burst: &Burst<'_, '_>, lanes: Lanes, entries: &[Option<&Entry>; MAX_BURST]) {
+    /// Begins to fetch the counters of the peers whose entries were found.
+    pub(crate) fn prefetch_counters(&self, lanes: Lanes, entries: &[Option<&Entry>; MAX_BURST]) {
         for lane in lanes {
             if let Some(counters) = entries[lane].and_then(|entry| entry.peer.counters(self.worker)) {
-                counters.touch();
+                counters.prefetch();
             }
         }
+    }
+
+    /// Counts the packets in `lanes`, which are all settled, for the peers whose entries were found.
+    pub(crate) fn count_for_peers(&self, burst: &Burst<'_, '_>, lanes: Lanes, entries: &[Option<&Entry>; MAX_BURST]) {
         for lane in lanes {
             let (Some(entry), Some(outcome)) = (entries[lane], burst.outcomes.get(lane)) else { continue };
             if let Some(counters) = entry.peer.counters(self.worker) {

@@ -196,9 +196,8 @@ impl LfSettings {
     #[inline]
     pub fn public(&self, local: IpAddr) -> IpAddr {
         match local {
-            IpAddr::V4(_) => self.public_v4.map(IpAddr::V4),
-            IpAddr::V6(_) => self.public_v6.map(IpAddr::V6),
+            IpAddr::V4(local) => IpAddr::V4(self.public_v4.unwrap_or(local)),
+            IpAddr::V6(local) => IpAddr::V6(self.public_v6.unwrap_or(local)),
         }
-        .unwrap_or(local)
     }
 }
