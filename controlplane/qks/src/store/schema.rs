@@ -5,7 +5,7 @@ pub(super) const VERSION_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_versio
 
 /// One list of statements a version. `{bytes}` stands for the database's type for bytes. Instants are nanoseconds since 1970, streams and
 /// ids text.
-pub(super) const VERSIONS: &[&[&str]] = &[FIRST, CLAIMS];
+pub(super) const VERSIONS: &[&[&str]] = &[FIRST, CLAIMS, BYTES];
 
 const FIRST: &[&str] = &[
     "CREATE TABLE block (
@@ -46,4 +46,17 @@ const CLAIMS: &[&str] = &[
     "CREATE INDEX block_claim ON block (neighbour, is_mine, claimed_by)",
     "CREATE TABLE process (id BIGINT PRIMARY KEY, seen_at BIGINT NOT NULL)",
     "CREATE TABLE lease (name TEXT PRIMARY KEY, holder BIGINT NOT NULL)",
+];
+
+/// The bytes of blocks, apart: a mark is moved every few requests, and SQLite writes a row anew as a whole when it becomes longer.
+const BYTES: &[&str] = &[
+    "CREATE TABLE block_bytes (
+        stream TEXT NOT NULL,
+        number BIGINT NOT NULL,
+        sealed {bytes} NOT NULL,
+        PRIMARY KEY (stream, number),
+        FOREIGN KEY (stream, number) REFERENCES block (stream, number) ON DELETE CASCADE
+    )",
+    "INSERT INTO block_bytes (stream, number, sealed) SELECT stream, number, sealed FROM block",
+    "ALTER TABLE block DROP COLUMN sealed",
 ];

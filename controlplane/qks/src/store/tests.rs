@@ -36,6 +36,7 @@ on_either_database! {
     pieces_are_reserved_in_their_order_and_only_of_the_neighbours_blocks
     what_was_committed_is_there_after_a_restart
     what_is_over_is_swept_away_and_cannot_be_taken
+    blocks_of_an_older_database_keep_their_bytes
     a_wrapped_key_is_added_once_and_exchanged_only_for_the_one_that_was_seen
     what_is_used_up_or_thrown_away_is_gone_and_what_is_yet_to_come_is_not
     an_answer_that_may_be_asked_for_again_is_kept_with_the_keys_it_took
@@ -127,12 +128,33 @@ async fn what_is_over_is_swept_away_and_cannot_be_taken(database: &Database) {
     assert_eq!(store.take(late).await.unwrap(), Err(TakeRefusal::NotFound));
     store.sweep(END).await.unwrap();
     assert_eq!(store.blocks().await.unwrap(), []);
+    assert_eq!(store.block_bytes(name(0)).await.unwrap(), None);
     assert_eq!(
         store.add_blocks(vec![block(0, true), block(1, true)]).await.unwrap(),
         [name(1)],
         "what is gone stays gone"
     );
     assert_eq!(store.take(take("bob", &[(1, 0)])).await.unwrap(), Err(TakeRefusal::NotFound));
+}
+
+async fn blocks_of_an_older_database_keep_their_bytes(database: &Database) {
+    let before_bytes_were_apart = &schema::VERSIONS[..2];
+    let backend = Backend::connect(database).await.unwrap();
+    backend.migrate(before_bytes_were_apart).await.unwrap();
+    let sql = "INSERT INTO block (stream, number, neighbour, link, origin, is_mine, length, used, made_at, expires_at, retire_at,
+            fingerprint, sealed)
+        VALUES ($1, 0, 'b', 'ab', 'qkd', 1, 100, 32, 0, 1000, 0, 'c4', $2)";
+    let stream = name(0).stream.to_string();
+    match &backend {
+        Backend::Sqlite(db) => drop(sqlx::query(sql).bind(stream).bind(vec![7_u8; 100]).execute(db).await.unwrap()),
+        Backend::Postgres(db) => drop(sqlx::query(sql).bind(stream).bind(vec![7_u8; 100]).execute(db).await.unwrap()),
+    }
+    drop(backend);
+    let store = Store::open(database).await.unwrap();
+    assert_eq!(store.blocks().await.unwrap().iter().map(|block| block.state.used).collect::<Vec<_>>(), [32]);
+    assert_eq!(store.block_bytes(name(0)).await.unwrap(), Some(vec![7; 100]));
+    store.remove_blocks(vec![name(0)]).await.unwrap();
+    assert_eq!(store.block_bytes(name(0)).await.unwrap(), None, "the bytes go with the block");
 }
 
 async fn what_is_used_up_or_thrown_away_is_gone_and_what_is_yet_to_come_is_not(database: &Database) {

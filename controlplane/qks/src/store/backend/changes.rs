@@ -121,9 +121,9 @@ macro_rules! changes {
                     }
                     added.insert(*name);
                     let sql = "INSERT INTO block (stream, number, neighbour, link, origin, is_mine, length, used, made_at, expires_at,
-                            retire_at, fingerprint, sealed, claimed_by)
-                        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING";
-                    let statement = named(sql, *name)
+                            retire_at, fingerprint, claimed_by)
+                        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
+                    let block = named(sql, *name)
                         .text(neighbour.as_str().to_owned())
                         .text(link.as_str().to_owned())
                         .text(state.origin.to_string())
@@ -134,9 +134,9 @@ macro_rules! changes {
                         .number(instant(state.expires_at))
                         .number(instant(now))
                         .text(format!("{:032x}", u128::from_be_bytes(state.check.0)))
-                        .bytes(sealed.clone())
                         .number(claimed_by);
-                    exchange.run(vec![statement]).await?;
+                    let sql = "INSERT INTO block_bytes (stream, number, sealed) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+                    exchange.run(vec![block, named(sql, *name).bytes(sealed.clone())]).await?;
                 }
                 Ok(added)
             }

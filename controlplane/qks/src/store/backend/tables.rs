@@ -74,7 +74,7 @@ macro_rules! tables {
             }
 
             pub(in crate::store) async fn block_bytes(db: &Db, name: BlockName) -> Result<Option<Vec<u8>>, StoreError> {
-                let sql = "SELECT sealed FROM block WHERE stream = $1 AND number = $2";
+                let sql = "SELECT sealed FROM block_bytes WHERE stream = $1 AND number = $2";
                 let query = sqlx::query_scalar(sql).bind(name.stream.to_string()).bind(name.number as i64);
                 Ok(query.fetch_optional(db).await?)
             }
