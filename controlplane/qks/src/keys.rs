@@ -4,13 +4,10 @@ mod making;
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use photongate_net::now;
 use photongate_wire::Nanos;
 use serde_json::json;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 use crate::directory::{Directory, Place};
 use crate::faults::point;
@@ -20,7 +17,7 @@ use crate::materials::{MaterialError, Materials};
 use crate::measures::Counter;
 use crate::peer::{LinkState, Neighbour, Neighbours, PeerError, Relay};
 use crate::preferences::Preferences;
-use crate::sae::{ApiError, CheckedRequest, Extensions, KeyContainer, Limits, NamedKey, Status};
+use crate::sae::{ApiError, CheckedRequest, ContainerText, Extensions, Limits, Status};
 use crate::secrets::SecretsError;
 use crate::store::{Answer, KeyRows, Store, StoreError, Take, TakeRefusal};
 
@@ -112,7 +109,7 @@ impl KeyService {
     ///
     /// # Errors
     /// Nobody gets keys then.
-    pub async fn create(&self, master: &SaeId, request: CheckedRequest) -> Result<KeyContainer, ApiError> {
+    pub async fn create(&self, master: &SaeId, request: CheckedRequest) -> Result<ContainerText, ApiError> {
         let Some(name) = request.extensions.idempotency_key.value().cloned() else {
             let rows = self.make(master, &request).await?;
             let container = self.container(&rows).await;
@@ -142,7 +139,7 @@ impl KeyService {
         master: SaeId,
         ids: &[Uuid],
         extensions: &Extensions,
-    ) -> Result<KeyContainer, ApiError> {
+    ) -> Result<ContainerText, ApiError> {
         let mut remember = None;
         if let Some(name) = extensions.idempotency_key.value() {
             let digest = format!("dec {master} {ids:?}");
@@ -179,17 +176,13 @@ impl KeyService {
         neighbour.stock().free().ready / u64::from(self.limits().key_size_bits / 8)
     }
 
-    async fn container(&self, rows: &KeyRows) -> Result<KeyContainer, ApiError> {
+    async fn container(&self, rows: &KeyRows) -> Result<ContainerText, ApiError> {
         let keys = self.materials.keys(rows).await?;
-        self.delivered.add(keys.len() as u64);
-        let named = rows.keys.iter().zip(keys).map(|((place, index), key)| NamedKey {
-            key_ID: rows.rows[*place].id.key(*index),
-            key: Zeroizing::new(BASE64_STANDARD.encode(&*key)),
-        });
-        Ok(KeyContainer { keys: named.collect(), key_container_extension: None })
+        self.delivered.add(rows.keys.len() as u64);
+        Ok(ContainerText::of(keys.iter()))
     }
 
-    async fn again(&self, answer: &Answer, digest: &str) -> Result<KeyContainer, ApiError> {
+    async fn again(&self, answer: &Answer, digest: &str) -> Result<ContainerText, ApiError> {
         if answer.digest != digest {
             let message = "photongate_idempotency_key names an earlier request that was another one";
             return Err(ApiError::bad_request(message));

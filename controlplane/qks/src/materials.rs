@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::hmac;
 use tokio::sync::OnceCell;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::key_id::AssignmentId;
@@ -36,6 +37,13 @@ struct Open {
 /// The bytes of a block, once they are open. One asks the database for them; whoever wants the same block meanwhile waits.
 type Block = OnceCell<Zeroizing<Vec<u8>>>;
 
+/// Keys in clear, in the order in which they were asked for.
+pub struct OpenKeys<'r> {
+    rows: &'r KeyRows,
+    /// All bytes of each row.
+    bytes: Vec<Zeroizing<Vec<u8>>>,
+}
+
 /// Why there are no bytes.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum MaterialError {
@@ -60,18 +68,16 @@ impl Materials {
     ///
     /// # Errors
     /// [`MaterialError`].
-    pub async fn keys(&self, rows: &KeyRows) -> Result<Vec<Zeroizing<Vec<u8>>>, MaterialError> {
-        let mut opened = Vec::with_capacity(rows.rows.len());
+    pub async fn keys<'r>(&self, rows: &'r KeyRows) -> Result<OpenKeys<'r>, MaterialError> {
+        let mut bytes = Vec::with_capacity(rows.rows.len());
         for row in &rows.rows {
-            opened.push(self.open(row.id, &row.material).await?);
+            bytes.push(self.open(row.id, &row.material).await?);
         }
-        let keys = rows.keys.iter().map(|(place, index)| {
-            let length = rows.rows[*place].material.key_bytes as usize;
-            let from = usize::from(*index) * length;
-            let key = opened[*place].get(from..from + length).ok_or(MaterialError::Gone)?;
-            Ok(Zeroizing::new(key.to_vec()))
-        });
-        keys.collect()
+        let keys = OpenKeys { rows, bytes };
+        if rows.keys.iter().all(|(place, index)| keys.key(*place, *index).is_some()) {
+            return Ok(keys);
+        }
+        Err(MaterialError::Gone)
     }
 
     /// All bytes of an assignment.
@@ -126,6 +132,20 @@ impl Materials {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenKeys<'_> {
+    /// Each key, and what it is called.
+    pub fn iter(&self) -> impl Iterator<Item = (Uuid, &[u8])> + Clone {
+        let named = |(place, index): &(usize, u16)| (self.rows.rows[*place].id.key(*index), self.key(*place, *index));
+        self.rows.keys.iter().map(named).map(|(id, key)| (id, key.expect("all keys were found to be there")))
+    }
+
+    fn key(&self, place: usize, index: u16) -> Option<&[u8]> {
+        let length = self.rows.rows.get(place)?.material.key_bytes as usize;
+        let from = usize::from(index) * length;
+        self.bytes[place].get(from..from + length)
     }
 }
 
@@ -187,7 +207,6 @@ mod tests {
     use photongate_net::now;
     use photongate_wire::Nanos;
     use tempfile::TempDir;
-    use uuid::Uuid;
 
     use super::*;
     use crate::ids::StreamId;

@@ -17,7 +17,7 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use super::model::KeyId;
-use super::{ApiError, Extensions, KeyContainer, KeyIds, KeyRequest, Status};
+use super::{ApiError, ContainerText, Extensions, KeyIds, KeyRequest, Status};
 use crate::ids::SaeId;
 use crate::keys::KeyService;
 use crate::measures::Requests;
@@ -102,7 +102,7 @@ async fn enc_keys(
     Named(slave): Named,
     State(routes): State<SaeRoutes>,
     request: Request,
-) -> Result<axum::Json<KeyContainer>, ApiError> {
+) -> Result<ContainerText, ApiError> {
     let request = match *request.method() {
         Method::POST => {
             let body = body(request).await?;
@@ -111,7 +111,7 @@ async fn enc_keys(
         _ => simple_request(request.uri().query())?,
     };
     let request = request.within(routes.keys.limits(), &master, slave)?;
-    Ok(axum::Json(routes.keys.create(&master, request).await?))
+    routes.keys.create(&master, request).await
 }
 
 /// "Get key with key IDs", clause 5.4.
@@ -121,7 +121,7 @@ async fn dec_keys(
     RawQuery(query): RawQuery,
     State(routes): State<SaeRoutes>,
     request: Request,
-) -> Result<axum::Json<KeyContainer>, ApiError> {
+) -> Result<ContainerText, ApiError> {
     let (ids, extensions) = match *request.method() {
         Method::POST => {
             let ids: KeyIds = parsed(&body(request).await?)?;
@@ -144,7 +144,7 @@ async fn dec_keys(
     if ids.iter().collect::<HashSet<_>>().len() < ids.len() {
         return Err(ApiError::bad_request("key_IDs names a key twice"));
     }
-    Ok(axum::Json(routes.keys.fetch(&taker, master, &ids, &extensions).await?))
+    routes.keys.fetch(&taker, master, &ids, &extensions).await
 }
 
 /// `?number=3&size=1024`: the form without a body.

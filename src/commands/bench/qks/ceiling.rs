@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use axum::Router;
 use axum::routing::post;
-use axum::{Json, Router};
 use photongate_net::http::{Bounds, MachineOptions, MachineServer};
 use photongate_net::tls::{ClientCertificates, ServerTls, TlsFiles};
-use photongate_qks::sae::{KeyContainer, NamedKey, refusal};
-use zeroize::Zeroizing;
+use photongate_qks::key_id::AssignmentId;
+use photongate_qks::sae::{ContainerText, refusal};
 
 /// Serves until it is killed. The port is written to a file in the folder.
 pub(super) async fn serve(folder: &Path, number: u16, size: u32) -> Result<()> {
@@ -23,15 +23,8 @@ pub(super) async fn serve(folder: &Path, number: u16, size: u32) -> Result<()> {
     let options = MachineOptions { listeners, bounds: Bounds { connections: 4_096, ..Bounds::default() }, refusal };
     let server = MachineServer::bind(options).await?;
     let port = server.addresses().first().context("no address")?.port();
-    // As long as the keys of that size are in base64.
-    let key = "A".repeat((size as usize / 8).div_ceil(3) * 4);
-    let container = move || {
-        let keys = (0..number).map(|index| NamedKey {
-            key_ID: photongate_qks::key_id::AssignmentId::from_bytes([7; 14]).key(index),
-            key: Zeroizing::new(key.clone()),
-        });
-        Json(KeyContainer { keys: keys.collect(), key_container_extension: None })
-    };
+    let (id, key) = (AssignmentId::from_bytes([7; 14]), vec![0x5a; size as usize / 8]);
+    let container = move || ContainerText::of((0..number).map(|index| (id.key(index), key.as_slice())));
     let router = Router::new()
         .route("/api/v1/keys/{sae}/{method}", post(move |_body: axum::body::Bytes| async move { container() }));
     photongate_net::secret_file::replace(&folder.join("ceiling.port"), port.to_string().as_bytes())?;
