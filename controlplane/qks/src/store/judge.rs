@@ -201,38 +201,35 @@ impl AssignmentRows {
 
     /// Takes keys out of the rows: all that are asked for, or none.
     fn take(&mut self, take: &Take) -> Result<KeyRows, TakeRefusal> {
-        let mut is_entitled = true;
-        for (position, (id, index)) in take.keys.iter().enumerate() {
-            let found = self.rows.get(id).filter(|row| {
-                row.master == take.master && *index < row.material.count && take.now < UnixNanos(row.expires_at)
-            });
-            let row = found.ok_or(TakeRefusal::NotFound)?;
-            match row.takers.iter().find(|(taker, _)| *taker == take.taker) {
-                Some((_, taken)) if is_set(taken, *index) => return Err(TakeRefusal::NotFound),
-                Some(_) => {}
-                None => is_entitled = false,
+        let mut taken = KeyRows { rows: Vec::new(), keys: Vec::with_capacity(take.keys.len()) };
+        let mut places = BTreeMap::new();
+        // For each row where the taker stands in it, if it does, and the keys that it has had then.
+        let mut after: Vec<(Option<usize>, Vec<u64>)> = Vec::new();
+        for (id, index) in &take.keys {
+            let place = *places.entry(*id).or_insert(taken.rows.len());
+            if place == taken.rows.len() {
+                let found = self.rows.get(id);
+                let found = found.filter(|row| row.master == take.master && take.now < UnixNanos(row.expires_at));
+                let row = found.ok_or(TakeRefusal::NotFound)?;
+                let taker = row.takers.iter().position(|(taker, _)| *taker == take.taker);
+                after.push((taker, taker.map(|taker| row.takers[taker].1.clone()).unwrap_or_default()));
+                taken.rows.push(RowOfKeys { id: *id, material: row.material.clone() });
             }
-            if take.keys[..position].contains(&(*id, *index)) {
+            let (_, bits) = &mut after[place];
+            if *index >= taken.rows[place].material.count || is_set(bits, *index) {
                 return Err(TakeRefusal::NotFound);
             }
+            set(bits, *index);
+            taken.keys.push((place, *index));
         }
-        if !is_entitled {
+        if after.iter().any(|(taker, _)| taker.is_none()) {
             return Err(TakeRefusal::NotEntitled);
         }
-        let mut taken = KeyRows::default();
-        for (id, index) in &take.keys {
-            let row = self.rows.get_mut(id).expect("it was found above");
-            let place = taken.rows.iter().position(|row| row.id == *id).unwrap_or_else(|| {
-                taken.rows.push(RowOfKeys { id: *id, material: row.material.clone() });
-                taken.rows.len() - 1
-            });
-            taken.keys.push((place, *index));
-            let (_, bits) = row.takers.iter_mut().find(|(taker, _)| *taker == take.taker).expect("it is entitled");
-            set(bits, *index);
-        }
-        for RowOfKeys { id, .. } in &taken.rows {
+        for (RowOfKeys { id, .. }, (taker, bits)) in taken.rows.iter().zip(after) {
             self.changed.insert(*id);
-            if self.rows.get(id).is_some_and(AssignmentRow::is_empty) {
+            let row = self.rows.get_mut(id).expect("it was found above");
+            row.takers[taker.expect("all are there")].1 = bits;
+            if row.is_empty() {
                 self.rows.remove(id);
             }
         }
