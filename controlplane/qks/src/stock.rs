@@ -23,14 +23,23 @@ pub struct BlockName {
 
 /// Some bytes of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "FlatPiece", into = "FlatPiece")]
 pub struct Piece {
     /// Which block.
-    #[serde(flatten)]
     pub block: BlockName,
     /// Where they begin.
     pub offset: u32,
     /// How many there are.
     pub length: u32,
+}
+
+/// A [`Piece`] as it is written. Serde could flatten the name by itself, but copies all that it reads then.
+#[derive(Serialize, Deserialize)]
+struct FlatPiece {
+    stream: StreamId,
+    number: u64,
+    offset: u32,
+    length: u32,
 }
 
 /// How far a block is given out: all bytes before the mark are gone.
@@ -319,6 +328,18 @@ impl Stock {
         } else {
             self.ready[origin].remove(&queue);
         }
+    }
+}
+
+impl From<FlatPiece> for Piece {
+    fn from(FlatPiece { stream, number, offset, length }: FlatPiece) -> Self {
+        Self { block: BlockName { stream, number }, offset, length }
+    }
+}
+
+impl From<Piece> for FlatPiece {
+    fn from(Piece { block: BlockName { stream, number }, offset, length }: Piece) -> Self {
+        Self { stream, number, offset, length }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -190,7 +192,7 @@ pub struct KeyIds {
 }
 
 /// The name of a key, as an object. Some clients send the name alone, which the server takes if it is told to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum KeyId {
     /// As the standard has it.
@@ -201,6 +203,37 @@ pub enum KeyId {
     },
     /// The name alone.
     Plain(Uuid),
+}
+
+/// By hand: what serde derives for such a type copies all that it reads first, and says nothing of what is wrong.
+impl<'de> Deserialize<'de> for KeyId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(KeyIdVisitor)
+    }
+}
+
+struct KeyIdVisitor;
+
+impl<'de> Visitor<'de> for KeyIdVisitor {
+    type Value = KeyId;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a key_ID")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<KeyId, E> {
+        text.parse().map(KeyId::Plain).map_err(E::custom)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<KeyId, A::Error> {
+        #[derive(Deserialize)]
+        struct Object {
+            #[serde(rename = "key_ID")]
+            key_id: Uuid,
+        }
+        let Object { key_id } = Object::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(KeyId::Object { key_id })
+    }
 }
 
 fn out_of_bounds(what: &str, value: u64, least: u32, most: u32) -> ApiError {
