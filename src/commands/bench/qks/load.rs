@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use futures_util::future::try_join_all;
 use photongate_qks::client::SaeClient;
 use photongate_qks::sae::{KeyContainer, KeyRequest};
 use serde_json::{Value, json};
@@ -82,40 +83,48 @@ pub(super) async fn enc(caller: &Caller, work: &Work, request: &KeyRequest) -> R
     Ok((phase, given))
 }
 
-/// Fetches the same keys at the other side, and compares them. Returns how many.
+/// Fetches the same keys at the other side, and compares them once the clock has stopped. Returns how many.
 pub(super) async fn dec(caller: &Caller, work: &Work, given: &Given) -> Result<(Phase, u64)> {
-    let compared = Arc::new(AtomicU64::new(0));
+    let fetched = Arc::new(Mutex::new(Vec::new()));
     let work = Work { time: work.time * 20, ..work.clone() };
     let phase = run(caller, &work, |client| {
-        let (given, compared, other) = (Arc::clone(given), Arc::clone(&compared), caller.other.clone());
+        let (given, fetched, other) = (Arc::clone(given), Arc::clone(&fetched), caller.other.clone());
         async move {
             let next = given.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(expected) = next else { return Ok(false) };
             let ids: Vec<_> = expected.keys.iter().map(|key| key.key_ID).collect();
-            let fetched = client.dec_keys(&other, &ids).await?;
-            let [expected, fetched] = [&expected, &fetched]
-                .map(|container| container.keys.iter().map(|key| (key.key_ID, key.key.as_str())).collect::<Vec<_>>());
-            ensure!(expected == fetched, "the two sides got different keys");
-            compared.fetch_add(ids.len() as u64, Ordering::Relaxed);
+            let container = client.dec_keys(&other, &ids).await?;
+            fetched.lock().unwrap_or_else(PoisonError::into_inner).push((expected, container));
             Ok(true)
         }
     })
     .await?;
-    Ok((phase, compared.load(Ordering::Relaxed)))
+    let mut compared = 0;
+    for (expected, fetched) in fetched.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let [expected, fetched] = [&expected, &fetched]
+            .map(|container| container.keys.iter().map(|key| (key.key_ID, key.key.as_str())).collect::<Vec<_>>());
+        ensure!(expected == fetched, "the two sides got different keys");
+        compared += expected.len() as u64;
+    }
+    Ok((phase, compared))
 }
 
-/// Lets as many applications as there are to be ask again and again, until there is nothing more to ask or the time is over.
+/// Lets as many applications as there are to be ask again and again, until there is nothing more to ask or the time is over. Unless each
+/// request is to have a connection of its own, those are made before the clock starts, by a request each that does not count.
 async fn run<F>(caller: &Caller, work: &Work, ask: impl Fn(SaeClient) -> F) -> Result<Phase>
 where
     F: Future<Output = Result<bool>> + Send + 'static,
 {
-    let mut tasks = JoinSet::new();
-    let begun = Instant::now();
     let mut free = VecDeque::with_capacity(work.concurrency);
     for _ in 0..work.concurrency {
         free.push_back(caller.client()?);
     }
+    if !work.new_connections {
+        try_join_all(free.iter().map(|client| ask(client.clone()))).await?;
+    }
+    let mut tasks = JoinSet::new();
     let mut times = Vec::new();
+    let begun = Instant::now();
     loop {
         while let Some(client) = free.pop_front() {
             if begun.elapsed() >= work.time {
