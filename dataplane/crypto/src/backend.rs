@@ -8,6 +8,7 @@ mod arm;
 #[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))))]
 mod other;
 mod portable;
+mod stack;
 #[cfg(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")))]
 #[expect(unsafe_code, reason = "the vector kernels")]
 mod vectors;

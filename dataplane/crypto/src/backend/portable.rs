@@ -3,7 +3,7 @@
 
 use sha1::{Digest as _, Sha1};
 
-use super::{Backend, CmacJob, Digest, HashJob, MacJob};
+use super::{Backend, CmacJob, Digest, HashJob, MacJob, stack};
 use crate::cbc_mac::{Input, cbc_mac};
 use crate::cmac::cmac;
 use crate::key::Schedule;
@@ -24,6 +24,7 @@ impl Backend for Portable {
             let host_host = host_host_key(job.schedule, &job.host_as, &job.host_host);
             *tag = Tag::from_bytes(cbc_mac(&host_host, &job.message));
         }
+        stack::wipe(STACK);
     }
 
     fn cmacs(&self, jobs: &[CmacJob<'_>], tags: &mut [Tag]) {
@@ -32,6 +33,7 @@ impl Backend for Portable {
             let host_host = host_host_key(job.schedule, &job.host_as, &job.host_host);
             *tag = Tag::from_bytes(cmac(&host_host, &job.head, job.data));
         }
+        stack::wipe(STACK);
     }
 
     fn sha1(&self, jobs: &[HashJob<'_>], digests: &mut [Digest]) {
@@ -47,3 +49,6 @@ fn host_host_key(as_as: &Schedule, host_as: &Input, host_host: &Input) -> Schedu
     let host_as = Schedule::new(&as_as.derive(host_as));
     Schedule::new(&host_as.derive(host_host))
 }
+
+/// More than is used of the stack for one packet: keys are moved about there, and AES keeps what it needs.
+const STACK: usize = 4096;

@@ -66,6 +66,13 @@ impl Features {
     }
 }
 
+/// Begins to fetch the cache line where `value` starts.
+#[inline(always)]
+pub(super) fn prefetch<T>(value: &T) {
+    // SAFETY: every x86-64 processor has the instruction, and it neither faults nor changes anything, whatever the address.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,11 +102,4 @@ mod tests {
             }
         }
     }
-}
-
-/// Begins to fetch the cache line where `value` starts.
-#[inline(always)]
-pub(super) fn prefetch<T>(value: &T) {
-    // SAFETY: every x86-64 processor has the instruction, and it neither faults nor changes anything, whatever the address.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) }
 }

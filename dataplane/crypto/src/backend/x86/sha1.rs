@@ -16,7 +16,7 @@ use crate::backend::{Backend as _, Digest, HashJob};
 /// What hashes with what.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sha1 {
-    /// 16 lanes, and SHA-NI, if there is, when too few of them would be busy.
+    /// 32 or 16 lanes, and SHA-NI, if there is, when too few of them would be busy.
     Avx512 { wide: Avx512, few: Option<ShaNi> },
     /// Eight lanes. For processors without SHA-NI, which is faster: 0.55 cycles a byte against 0.76.
     Avx2(Avx2),

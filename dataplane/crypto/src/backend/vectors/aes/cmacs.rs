@@ -6,24 +6,37 @@
 use std::ops::Range;
 use std::ptr;
 
-use zeroize::{Zeroize, optimization_barrier};
+use zeroize::optimization_barrier;
 
 use super::derive::Lanes;
 use super::{Aes, Kernels, LAST_ROUND_CONSTANT, ROUND_CONSTANTS, ROUNDS};
-use crate::backend::CmacJob;
+use crate::backend::{CmacJob, stack};
 use crate::cbc_mac::Block;
 use crate::tag::Tag;
 
 /// Computes the tags of `jobs`.
 pub(in crate::backend) fn cmacs<A: Kernels<L>, const L: usize>(aes: A, jobs: &[CmacJob<'_>], tags: &mut [Tag]) {
-    // The memory for round keys is wiped whole, so no more is taken than is needed.
+    // The stack that is used for keys is wiped whole, so no more is taken than is needed.
     for (jobs, tags) in jobs.chunks(16 * L).zip(tags.chunks_mut(16 * L)) {
-        match jobs.len().div_ceil(L) {
-            1 => aes.burst::<1>(jobs, tags),
-            2..=4 => aes.burst::<4>(jobs, tags),
-            5..=8 => aes.burst::<8>(jobs, tags),
-            _ => aes.burst::<16>(jobs, tags),
-        }
+        let vectors = match jobs.len().div_ceil(L) {
+            1 => {
+                aes.burst::<1>(jobs, tags);
+                1
+            }
+            2..=4 => {
+                aes.burst::<4>(jobs, tags);
+                4
+            }
+            5..=8 => {
+                aes.burst::<8>(jobs, tags);
+                8
+            }
+            _ => {
+                aes.burst::<16>(jobs, tags);
+                16
+            }
+        };
+        stack::wipe(vectors * size_of::<Messages<A::Vector>>() + size_of::<A::Vector>() * MORE_VECTORS + MORE_BYTES);
     }
 }
 
@@ -36,27 +49,11 @@ pub(in crate::backend) struct Messages<V> {
     state: V,
 }
 
-/// What is computed on the way to the tags, and wiped before the call ends.
-struct Secrets<V: Zeroize, const L: usize, const M: usize> {
+/// What is computed on the way to the tags.
+struct Secrets<V, const L: usize, const M: usize> {
     messages: [Messages<V>; M],
     /// The last block of each message, padded and with a subkey added.
     last: [[Block; L]; M],
-}
-
-impl<V: Zeroize, const L: usize, const M: usize> Secrets<V, L, M> {
-    /// Not when dropped: only what is inlined is compiled for the widest stores.
-    #[inline(always)]
-    fn wipe(&mut self) {
-        for Messages { round_keys, state } in &mut self.messages {
-            for key in round_keys {
-                key.zeroize();
-            }
-            state.zeroize();
-        }
-        for block in self.last.as_flattened_mut() {
-            block.zeroize();
-        }
-    }
 }
 
 /// Computes the tags of jobs that fit `M` vectors.
@@ -97,7 +94,6 @@ pub(in crate::backend) fn burst<A: Kernels<L>, const L: usize, const M: usize>(
         }
     }
     chain(aes, sorted, &mut secrets, |lane, block| tags[number(order[lane])] = Tag::from_bytes(block));
-    secrets.wipe();
 }
 
 /// Chains the data of `jobs`, the longest of which are first, and hands the tag of each to `finish`.
@@ -280,6 +276,10 @@ fn padded(data: &[u8]) -> Block {
     let [_, block, _] = bytes.as_chunks().0 else { return ZERO };
     *block
 }
+
+/// What a burst uses of the stack at most beside its messages: vectors, and bytes that depend on nothing.
+const MORE_VECTORS: usize = 80;
+const MORE_BYTES: usize = 3072;
 
 /// Enough for 16 vectors, the widest of which have four blocks.
 const MAX_JOBS: usize = 1 << NUMBER_BITS;
