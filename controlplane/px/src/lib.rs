@@ -3,7 +3,9 @@
 //!
 //! The core is pure: [`node`] is a state machine that is told what happened (ticks, messages, requests, "batch 7 is on disk") and says
 //! what to do (send, write, answer). OmniPaxos inside decides the order; [`mod@state`] applies it; [`membership`] says who
-//! votes. The core has no sockets, clocks or randomness, so a simulator runs thousands of clusters from seeds.
+//! votes; [`storage`] collects what is to be written. The core has no sockets, clocks or randomness, so a simulator runs thousands of clusters from seeds.
+//!
+//! [`store`] is the disk, behind the core.
 //!
 //! What crosses the core's edge: [`command`] (what is put into the log), [`node::Input`] and [`node::Output`], and
 //! [`node::PeerMessage`] (what nodes say to each other).

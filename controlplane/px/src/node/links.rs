@@ -223,7 +223,6 @@ impl Node {
 
     fn heard_paxos(&mut self, peer: &NodeName, envelope: Envelope) {
         let arrival = self.links.arrival(peer, envelope.stamp, self.ticks);
-        let arrival = if self.mutations.has(Mutation::StampsIgnored) { Arrival::InOrder } else { arrival };
         if arrival == Arrival::Late {
             return;
         }

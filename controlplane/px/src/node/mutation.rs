@@ -13,8 +13,6 @@ use crate::{
 pub(crate) enum Mutation {
     /// Everything is sent before what it depends on is on disk.
     NothingWaitsForDisk,
-    /// A promise is sent before it is on disk.
-    PromiseBeforeDisk,
     /// An entry is called accepted before it is on disk.
     AcceptedBeforeDisk,
     /// A leader counts its own vote before it is on disk.
@@ -29,8 +27,6 @@ pub(crate) enum Mutation {
     ReplacedDiskVotes,
     /// Linearizable reads are answered at once, without a barrier.
     ReadWithoutBarrier,
-    /// Messages that come twice or too late are taken in.
-    StampsIgnored,
     /// The state of another node replaces what was promised and accepted, too.
     CatchUpForgetsPromise,
 }
@@ -57,8 +53,7 @@ impl Mutations {
     pub(super) fn may_leave_early(self, message: &Message<Entry>) -> bool {
         let Message::SequencePaxos(message) = message else { return true };
         let promises_something = match &message.msg {
-            PaxosMsg::Prepare(_) | PaxosMsg::NotAccepted(_) => true,
-            PaxosMsg::Promise(_) => !self.has(Mutation::PromiseBeforeDisk),
+            PaxosMsg::Prepare(_) | PaxosMsg::Promise(_) | PaxosMsg::NotAccepted(_) => true,
             PaxosMsg::Accepted(_) => !self.has(Mutation::AcceptedBeforeDisk),
             PaxosMsg::PrepareReq(_)
             | PaxosMsg::AcceptSync(_)

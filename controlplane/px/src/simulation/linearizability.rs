@@ -39,7 +39,8 @@ pub(crate) enum Told {
     Conflict { generation: u64 },
 }
 
-/// Whether an order exists that explains all.
+/// Whether an order exists that explains all. What has none may have so many orders to be tried that the search gives up; it was never
+/// seen to give up where there is one.
 pub(crate) fn is_linearizable(operations: &[Operation]) -> bool {
     let mut search = Search { operations, tried: HashSet::new() };
     search.explain(Done::default(), Document::default())
@@ -66,7 +67,7 @@ struct Document {
 
 impl Search<'_> {
     fn explain(&mut self, done: Done, document: Document) -> bool {
-        if !self.tried.insert((done, document)) {
+        if self.tried.len() > MAX_TRIED || !self.tried.insert((done, document)) {
             return false;
         }
         let missing = || self.operations.iter().enumerate().filter(|(index, _)| !is_done(&done, *index));
@@ -178,3 +179,6 @@ fn with(mut done: Done, index: usize) -> Done {
 
 /// The most operations that are judged at once.
 pub(crate) const MAX_OPERATIONS: usize = 256;
+
+/// So many orders are begun before the search gives up.
+const MAX_TRIED: usize = 300_000;
