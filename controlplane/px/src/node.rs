@@ -1,7 +1,7 @@
 //! The pure node: it is told what happened and says what to do. It has no socket, disk, clock or randomness of its own.
 //!
-//! OmniPaxos inside ([`instance`]) decides what is in the log. Around it: who is connected and what may be believed ([`links`]), what
-//! clients wait for ([`requests`]), taking over the state of another node ([`catch_up`]), and, in this file, the order of things:
+//! OmniPaxos inside (`instance`) decides what is in the log. Around it: who is connected and what may be believed (`links`), what
+//! clients wait for (`requests`), taking over the state of another node (`catch_up`), and, in this file, the order of things:
 //!
 //! - Whatever promises something (a promised ballot, an accepted entry) waits until the batch that it depends on is on disk.
 //!   Proposals do not wait: a leader sends them out beside its own write, and does not count its own vote before that is done.
