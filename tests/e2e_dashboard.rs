@@ -60,6 +60,7 @@ fn the_page_says_what_is_wrong_with_the_token_the_keys_and_the_connection() {
     page.shows("#isd-as", "20-ff00:0:112");
     page.shows("[data-fact='peers-with-keys']", "1");
     page.shows("#peers [data-peer='1-ff00:0:111'] [data-part='inbound']", "left");
+    page.shows("#peers [data-peer='1-ff00:0:111'] [data-part='name']", "protocol 3 · lf");
 
     page.revoke_keys_of("1-ff00:0:111/3").unwrap();
     page.shows("#state", "not ready");

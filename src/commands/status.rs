@@ -134,16 +134,25 @@ pub(crate) fn as_list(list: &AsListInForce, now: Timestamp) -> String {
     format!("generation {}, {} peers, {origin}, applied {applied}", list.generation, grouped(list.peers as u64))
 }
 
-/// A degraded peer in a line: which, since when, why, and when it goes dark.
+/// What packets to a peer are put into, and what is accepted from it if that is not the same.
+pub(crate) fn encapsulation(peer: &Peer) -> String {
+    if peer.accept == [peer.encapsulation.as_str()] {
+        return peer.encapsulation.clone();
+    }
+    format!("{}, accepts {}", peer.encapsulation, peer.accept.join(" and "))
+}
+
+/// A degraded peer in a line: which, its encapsulation, why it is degraded, and when it goes dark.
 fn degraded_peer(peer: &Peer, now: Timestamp) -> String {
-    let name = peer.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-    let Some(degraded) = &peer.degraded else { return format!("{}/{}{name}", peer.isd_as, peer.drkey_protocol) };
+    let called = peer.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+    let peer_is = format!("{}/{}{called} ({})", peer.isd_as, peer.drkey_protocol, encapsulation(peer));
+    let Some(degraded) = &peer.degraded else { return peer_is };
     let fate = match &degraded.dark_at {
         _ if degraded.is_dark => "DARK, its traffic is dropped".to_owned(),
         Some(dark_at) => format!("dark {}", relative(dark_at, now)),
         None => "degraded".to_owned(),
     };
-    format!("{}/{}{name}: {fate}: {}", peer.isd_as, peer.drkey_protocol, degraded.reason)
+    format!("{peer_is}: {fate}: {}", degraded.reason)
 }
 
 fn busy(workers: &[Worker]) -> String {
@@ -178,7 +187,7 @@ mod tests {
             "up for       1 d 1 h, since 2026-11-20T02:00:00Z\n",
             "AS list      generation 7, 2 peers, put here by user 0, applied 1 h 0 min ago\n",
             "peers        2: 1 with keys, 3 degraded, 1 dark\n",
-            "- 20-ff00:0:112/3 Zurich: dark in 10 min 0 s: the secret cannot be read\n",
+            "- 20-ff00:0:112/3 Zurich (lf2): dark in 10 min 0 s: the secret cannot be read\n",
             "- and 2 more: photongate keys --degraded\n",
             "workers      2: busy 13% HANGS\n",
         ] {
@@ -189,6 +198,15 @@ mod tests {
             "the most frequent first:\n{text}"
         );
         assert!(text.contains("and 1 more reasons") && !text.contains("reason_4"), "only the worst:\n{text}");
+    }
+
+    #[test]
+    fn what_a_peer_may_send_is_said_while_it_is_not_what_it_is_sent() {
+        let mut peer = peer();
+        assert_eq!(encapsulation(&peer), "lf2");
+        peer.encapsulation = "lf".to_owned();
+        peer.accept = vec!["lf".to_owned(), "lf2".to_owned()];
+        assert_eq!(encapsulation(&peer), "lf, accepts lf and lf2");
     }
 
     fn status() -> Status {
@@ -230,8 +248,8 @@ mod tests {
             name: Some("Zurich".to_owned()),
             prefixes: Vec::new(),
             key_source: "shared_secret".to_owned(),
-            encapsulation: "lf".to_owned(),
-            accept: vec!["lf".to_owned()],
+            encapsulation: "lf2".to_owned(),
+            accept: vec!["lf2".to_owned()],
             traffic: Traffic::default(),
             keys: PeerKeys::default(),
             degraded: Some(Degraded {

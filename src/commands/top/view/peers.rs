@@ -12,6 +12,7 @@ use super::super::app::{App, Pane};
 use super::super::peers::Row;
 use super::super::timeline::Timeline;
 use super::{Palette, one_line, pane};
+use crate::commands::status::encapsulation;
 use crate::numbers::{relative, scaled};
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &mut App, palette: &Palette) {
@@ -81,11 +82,12 @@ fn timeline(newest: Option<&KeyEpoch>, old: Option<&KeyEpoch>, now_ms: u64, pale
     }
 }
 
-/// More about the peer that is looked at: why it is degraded, or else what lies behind it.
+/// More about the peer that is looked at: its encapsulation, and why it is degraded, or else what lies behind it.
 fn about(row: &Row, now_ms: u64, palette: &Palette) -> Line<'static> {
     let peer = &row.peer;
+    let peer_is = format!("{} ({})", peer.isd_as, encapsulation(peer));
     let Some(degraded) = &peer.degraded else {
-        return Line::styled(format!("{}: {}", peer.isd_as, peer.prefixes.join(", ")), palette.faint);
+        return Line::styled(format!("{peer_is}: {}", peer.prefixes.join(", ")), palette.faint);
     };
     let now = i64::try_from(now_ms).ok().and_then(|now| Timestamp::from_millisecond(now).ok()).unwrap_or_default();
     let fate = match &degraded.dark_at {
@@ -93,7 +95,7 @@ fn about(row: &Row, now_ms: u64, palette: &Palette) -> Line<'static> {
         Some(dark_at) => format!("dark {}", relative(dark_at, now)),
         None => "degraded".to_owned(),
     };
-    Line::styled(format!("{}: {fate}: {}", peer.isd_as, one_line(&degraded.reason)), palette.warning)
+    Line::styled(format!("{peer_is}: {fate}: {}", one_line(&degraded.reason)), palette.warning)
 }
 
 /// Cells of a key's bar.

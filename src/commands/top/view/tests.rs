@@ -55,9 +55,20 @@ fn degraded_peers_come_first_and_the_last_line_says_why() {
     assert!(rows[0].starts_with("✖ 3-ff00:0:110/3"), "{screen:#?}");
     assert!(rows[1].starts_with("! 2-ff00:0:110/3"));
     assert!(rows[2].starts_with("  1-ff00:0:110/3"));
-    assert!(rows[3].starts_with("3-ff00:0:110: DARK: the secret cannot be read"), "{screen:#?}");
+    assert!(rows[3].starts_with("3-ff00:0:110 (lf): DARK: the secret cannot be read"), "{screen:#?}");
     press(&mut app, KeyCode::Down);
-    assert!(self::screen(&mut app, 80, 24).join("\n").contains("2-ff00:0:110: dark in 5 min 0 s: the secret"));
+    assert!(self::screen(&mut app, 80, 24).join("\n").contains("2-ff00:0:110 (lf): dark in 5 min 0 s: the secret"));
+}
+
+#[test]
+fn the_last_line_says_in_which_encapsulation_the_peer_is_sent_packets() {
+    let mut peer = peer(1, 0, None);
+    peer.encapsulation = "lf2".to_owned();
+    let changing = screen(&mut app_with(std::slice::from_ref(&peer)), 80, 24).join("\n");
+    assert!(changing.contains("1-ff00:0:110 (lf2, accepts lf): 10.0.0.0/8"), "{changing}");
+    peer.accept = vec!["lf2".to_owned()];
+    let changed = screen(&mut app_with(&[peer]), 80, 24).join("\n");
+    assert!(changed.contains("1-ff00:0:110 (lf2): 10.0.0.0/8"), "{changed}");
 }
 
 #[test]

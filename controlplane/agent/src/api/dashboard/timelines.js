@@ -201,7 +201,8 @@ function makeRow(peer) {
 function drawRow(row, peer, axis, now) {
     const part = (what) => row.querySelector(`[data-part="${what}"]`);
     const { keys, degraded } = peer;
-    setText(part("name"), [peer.name, `protocol ${peer.drkey_protocol}`].filter((word) => word !== null).join(" · "));
+    const words = [peer.name, `protocol ${peer.drkey_protocol}`, encapsulationOf(peer)];
+    setText(part("name"), words.filter((word) => word !== null).join(" · "));
     setAttribute(row, "data-degraded", degraded !== null);
     const said = degraded === null ? null : describeDegraded(degraded, now);
     setText(part("trouble"), said === null ? "" : `${said.dark}: ${said.reason}`);
@@ -263,6 +264,11 @@ function emptyText() {
         return `No peer matches “${search}”.`;
     }
     return byId("peer-degraded").checked ? "No peer is degraded." : "No peers: the AS list is empty.";
+}
+
+/** What packets to the peer are put into, and what is accepted from it if that is not the same. */
+function encapsulationOf({ encapsulation, accept }) {
+    return accept.length === 1 && accept[0] === encapsulation ? encapsulation : `${encapsulation}, accepts ${accept.join(" and ")}`;
 }
 
 function keyOf(peer) {
