@@ -119,7 +119,7 @@ async fn a_peer_that_comes_has_its_keys_when_the_answer_does() {
     assert_eq!(verdict, photongate_pipeline::Verdict::Outbound);
 }
 
-async fn put(desk: &Desk, if_match: Option<&str>, content_type: &str, body: &str) -> Answer {
+pub(super) async fn put(desk: &Desk, if_match: Option<&str>, content_type: &str, body: &str) -> Answer {
     let mut request = request(Method::PUT, "/api/v1/as-list").header(header::CONTENT_TYPE, content_type);
     if let Some(if_match) = if_match {
         request = request.header(header::IF_MATCH, if_match);
@@ -127,4 +127,4 @@ async fn put(desk: &Desk, if_match: Option<&str>, content_type: &str, body: &str
     desk.ask(Some(Role::Admin), request, body).await
 }
 
-const TOML: &str = "application/toml";
+pub(super) const TOML: &str = "application/toml";

@@ -13,6 +13,24 @@ async fn a_peer_shows_its_traffic_and_the_epochs_of_its_keys() {
 }
 
 #[tokio::test]
+async fn a_peers_counters_survive_a_change_of_its_encapsulation() {
+    let desk = Desk::open().await;
+    health::pass(&desk.lab.path);
+    let before: Peer = desk.get(ZURICH).await.json();
+    assert_eq!((before.encapsulation.as_str(), before.traffic.verdicts["outbound"].packets), ("lf", 1));
+    let changed = LIST.replacen("name = \"Zurich\"", "name = \"Zurich\"\nencapsulation = \"lf2\"", 1);
+    let changes: Changes = as_list::put(&desk, Some("\"1\""), as_list::TOML, &changed).await.json();
+    assert_eq!(changes.changed[0].changes, [Change::Encapsulation]);
+    let packet = crate::testing::udp([10, 248, 1, 1], [10, 248, 2, 1], b"payload");
+    let (_, sent) = desk.lab.path.judge(crate::testing::INSIDE, &packet);
+    assert_eq!(sent.len(), packet.len() + 44, "it leaves in lf2");
+    let after: Peer = desk.get(ZURICH).await.json();
+    assert_eq!((after.encapsulation.as_str(), after.accept), ("lf2", vec!["lf2".to_owned()]));
+    assert_eq!(after.traffic.verdicts["outbound"].packets, 2, "and the one before still counts");
+    assert_eq!(after.keys, before.keys, "no key is fetched anew");
+}
+
+#[tokio::test]
 async fn a_peer_without_a_key_says_why() {
     let desk = Desk::open().await;
     let peer: Peer = desk.get(GENEVA).await.json();
