@@ -162,6 +162,53 @@ fn what_one_side_sends_the_other_accepts_with_the_original_bytes() {
 }
 
 #[test]
+fn packets_in_lf2_are_accepted_from_a_peer_that_uses_it_with_the_original_bytes() {
+    let bench = Bench::with_lf2();
+    let received = bench.path("received.pcap");
+    let lines = bench.verify("b", &lf2_examples(), &["--write", received.to_str().unwrap()]);
+    for (line, source) in lines.iter().zip(["10.248.1.1", "fd00:248:1::1"]) {
+        assert_eq!(
+            (text(line, "verdict"), text(line, "peer"), text(line, "source")),
+            ("accepted", A, source),
+            "{line}"
+        );
+        assert_eq!(line["skew_ns"], 250_000_000);
+    }
+    // The headers and payloads of the worked examples in docs/protocol/lf2.md, before they were encapsulated.
+    let original = [
+        ["45000024e1a840004011402f0af801010af80201", "9dd413880010c0ef080f161d242b3239"].concat(),
+        [
+            "6001234500183a40fd000248000100000000000000000001fd000248000200000000000000000001",
+            "800036a112340001000102030405060708090a0b0c0d0e0f",
+        ]
+        .concat(),
+    ];
+    let received: Vec<_> = read_pcap(&received).iter().map(|packet| hex(&packet.data[ETHERNET..])).collect();
+    assert_eq!(received, original);
+}
+
+#[test]
+fn a_packet_in_lf2_is_refused_when_a_bit_is_flipped_and_when_it_comes_again_and_unknown_where_nobody_uses_it() {
+    let bench = Bench::with_lf2();
+    let packets = read_pcap(&lf2_examples());
+    let reasons = |config: &str, packets: &[Packet]| -> Vec<String> {
+        let lines = bench.verify(config, &bench.write("changed", packets), &[]);
+        lines.iter().map(|line| line["reason"].as_str().unwrap_or("accepted").to_owned()).collect()
+    };
+    // In the timestamp, the tag and the payload.
+    for place in [LF + 19, LF + 20, LF + 36] {
+        let mut flipped = packets.clone();
+        flipped[0].data[place] ^= 1;
+        assert_eq!(reasons("b", &flipped), ["bad_mac", "accepted"], "byte {place}");
+    }
+    let doubled = [&packets[..], &packets].concat();
+    assert_eq!(reasons("b", &doubled), ["accepted", "accepted", "duplicate", "duplicate"]);
+    bench.change("b", "encapsulation = \"lf2\"", "encapsulation = \"lf\"");
+    // Over a port that nobody uses for lf2 it is traffic like any other.
+    assert_eq!(reasons("b", &packets), ["best_effort_disabled", "best_effort_disabled"]);
+}
+
+#[test]
 fn limits_go_by_the_time_of_the_capture() {
     let bench = Bench::new();
     bench.change("a", "[inbound]", "[limits]\noverall = { packets_per_second = 1, burst_packets = 1 }\n\n[inbound]");
@@ -285,6 +332,14 @@ impl Bench {
         bench
     }
 
+    /// The same, but the second one's peer uses lf2.
+    fn with_lf2() -> Self {
+        let bench = Self::new();
+        bench.change("b", "port = 40001", "port = 40001\nlf2_port = 40002");
+        bench.change("b", "isd_as = \"1-ff00:0:111\"", "isd_as = \"1-ff00:0:111\"\nencapsulation = \"lf2\"");
+        bench
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -347,6 +402,14 @@ fn photongate() -> Command {
 
 fn fixture(name: &str) -> PathBuf {
     PathBuf::from(format!("tests/fixtures/lf/{name}.pcap"))
+}
+
+fn lf2_examples() -> PathBuf {
+    PathBuf::from("tests/fixtures/lf2/examples.pcap")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn text<'l>(line: &'l Value, field: &str) -> &'l str {
