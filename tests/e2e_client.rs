@@ -139,7 +139,7 @@ fn a_list_is_shown_changed_and_applied_and_keys_are_revoked() {
         "{revoked}"
     );
     let status = operator.run(&["status"], 1).out;
-    assert!(status.contains("NOT READY") && status.contains("20-ff00:0:112/3: DARK"), "{status}");
+    assert!(status.contains("NOT READY") && status.contains("20-ff00:0:112/3 (lf): DARK"), "{status}");
     assert!(operator.run(&["keys", "--degraded"], 0).out.contains("NO KEY"));
     network.stop();
 }
