@@ -13,7 +13,6 @@ pub mod directory;
 pub mod drkey;
 pub mod encoding;
 pub mod faults;
-mod gather;
 pub mod ids;
 pub mod intake;
 pub mod key_id;

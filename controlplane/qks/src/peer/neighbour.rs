@@ -16,7 +16,6 @@ use super::wire::{
     MOST_RESERVATIONS, MOST_VOIDED, Purpose, Refusal, Reservation, ReserveAnswer, ReserveRequest, VoidRequest,
 };
 use crate::faults::point;
-use crate::gather::Gather;
 use crate::ids::{LinkId, QksId};
 use crate::key_id::AssignmentId;
 use crate::links::Question;
@@ -318,10 +317,9 @@ impl Neighbour {
 }
 
 /// One request is under way at a time, so that the pieces of a stream arrive in their order; all that waits goes with the next.
-async fn reserve(neighbour: std::sync::Weak<Neighbour>, client: PeerClient, waiting: mpsc::Receiver<Waiting>) {
-    let mut waiting = Gather::new(waiting, MOST_RESERVATIONS);
+async fn reserve(neighbour: std::sync::Weak<Neighbour>, client: PeerClient, mut waiting: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(MOST_RESERVATIONS);
-    while waiting.next(&mut batch).await {
+    while waiting.recv_many(&mut batch, MOST_RESERVATIONS).await > 0 {
         let (reservations, waiters): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|Waiting { reservation, done }| (reservation, done)).unzip();
         let request = ReserveRequest { reservations };
