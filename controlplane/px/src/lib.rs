@@ -13,9 +13,12 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod config;
 mod digest;
+pub mod frame;
 pub mod membership;
 pub mod node;
+pub mod peer;
 #[cfg(test)]
 mod simulation;
 pub mod state;

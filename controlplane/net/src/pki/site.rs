@@ -98,6 +98,13 @@ impl Role {
     }
 }
 
+impl Host {
+    /// Whether `text` can be a DNS name.
+    pub fn is_name(text: &str) -> bool {
+        is_dns_name(text)
+    }
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
