@@ -12,15 +12,23 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod command;
 pub mod config;
 mod digest;
 pub mod frame;
+pub mod handle;
+pub mod lines;
 pub mod membership;
 pub mod node;
 pub mod peer;
+pub mod pipe;
+pub mod server;
+pub mod service;
 #[cfg(test)]
 mod simulation;
+mod socket;
 pub mod state;
 pub mod storage;
 pub mod store;
+pub mod watch;

@@ -1,0 +1,51 @@
+//! The thread that writes batches, beside the loop: while it waits for the disk, the loop goes on.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::Board;
+use crate::node::BatchId;
+use crate::storage::Operation;
+use crate::store::{Store, StoreError};
+
+/// The way to the disk, and back.
+#[derive(Debug)]
+pub(super) struct Disk {
+    batches: mpsc::UnboundedSender<(BatchId, Vec<Operation>)>,
+    written: mpsc::UnboundedReceiver<Result<BatchId, StoreError>>,
+}
+
+impl Disk {
+    /// Starts the thread. It ends with this, or with the first error.
+    pub(super) fn start(mut store: Store, board: Arc<Board>) -> std::io::Result<Self> {
+        // Bounded all the same: the core has one batch under way at a time.
+        let (batches, mut to_write) = mpsc::unbounded_channel::<(BatchId, Vec<Operation>)>();
+        let (tell, written) = mpsc::unbounded_channel();
+        thread::Builder::new().name("disk".to_owned()).spawn(move || {
+            while let Some((batch, operations)) = to_write.blocking_recv() {
+                let begun = Instant::now();
+                let outcome = store.write(&operations);
+                board.fsync.note(begun.elapsed());
+                board.batches.add(1);
+                let is_over = outcome.is_err();
+                if tell.send(outcome.map(|()| batch)).is_err() || is_over {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { batches, written })
+    }
+
+    /// Has a batch written. `false` if the thread has ended.
+    pub(super) fn write(&self, batch: BatchId, operations: Vec<Operation>) -> bool {
+        self.batches.send((batch, operations)).is_ok()
+    }
+
+    /// Waits until a batch, and all before it, is on disk. `None` if the thread has ended.
+    pub(super) async fn written(&mut self) -> Option<Result<BatchId, StoreError>> {
+        self.written.recv().await
+    }
+}

@@ -1,0 +1,321 @@
+//! The loop: what has happened goes into the core, what the core wants is done.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+
+use super::disk::Disk;
+use super::links::Links;
+use super::{Board, Failed};
+use crate::command::UnixMillis;
+use crate::config::PxConfig;
+use crate::handle::{Asked, Handle};
+use crate::membership::Membership;
+use crate::node::{
+    BatchId, Input, Limits, Node, Notice, Output, PeerMessage, Refusal, Reply, Request, RequestId, Settings, Timing,
+};
+use crate::peer::{PeerEvent, Peers};
+use crate::storage::Recovered;
+use crate::store::StoreError;
+
+/// The core, and all that it needs.
+pub(super) struct Turns {
+    node: Node,
+    /// What has happened since its last step.
+    inputs: Vec<Input>,
+    tick: Duration,
+    most_pending: usize,
+    peers: Peers<PeerMessage>,
+    disk: Disk,
+    links: Links,
+    asked: mpsc::Receiver<Asked>,
+    events: mpsc::Receiver<PeerEvent<PeerMessage>>,
+    pending: HashMap<RequestId, Pending>,
+    next_request: u64,
+    handle: Handle,
+    board: Arc<Board>,
+}
+
+/// A request that the core has and has not answered.
+#[derive(Debug)]
+struct Pending {
+    reply: oneshot::Sender<Reply>,
+    asked_at: Instant,
+    is_write: bool,
+}
+
+impl Turns {
+    pub(super) fn new(
+        config: &PxConfig,
+        recovered: Recovered,
+        peers: Peers<PeerMessage>,
+        disk: Disk,
+        asked: mpsc::Receiver<Asked>,
+        events: mpsc::Receiver<PeerEvent<PeerMessage>>,
+        handle: Handle,
+    ) -> Self {
+        let board = handle.share_board();
+        Self {
+            node: Node::new(settings(config), recovered),
+            inputs: Vec::new(),
+            tick: config.timing.tick,
+            most_pending: config.limits.pending_commands,
+            peers,
+            disk,
+            links: Links::default(),
+            asked,
+            events,
+            pending: HashMap::new(),
+            next_request: 1,
+            handle,
+            board,
+        }
+    }
+
+    /// Goes on until `shutdown` is over and the lead handed over.
+    pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Failed> {
+        let mut ticks = interval(self.tick);
+        // A tick that comes late counts once: a machine that was busy must not think that the others were silent.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(shutdown);
+        let mut deadline: Option<tokio::time::Instant> = None;
+        let (mut events, mut asked) = (Vec::new(), Vec::new());
+        loop {
+            let is_over = async move {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                written = self.disk.written() => self.written(written)?,
+                count = self.events.recv_many(&mut events, AT_ONCE) => {
+                    if count == 0 {
+                        return Err(Failed::Part("what listens to other nodes"));
+                    }
+                }
+                _ = self.asked.recv_many(&mut asked, AT_ONCE) => {}
+                _ = ticks.tick() => self.inputs.push(Input::Tick),
+                _ = look.tick() => self.look(),
+                () = &mut shutdown, if deadline.is_none() => {
+                    self.inputs.push(Input::HandOver);
+                    deadline = Some(tokio::time::Instant::now() + HAND_OVER);
+                }
+                () = is_over => return Ok(()),
+            }
+            // Whatever else is there goes into the same step.
+            while events.len() < AT_ONCE
+                && let Ok(event) = self.events.try_recv()
+            {
+                events.push(event);
+            }
+            while asked.len() < AT_ONCE
+                && let Ok(request) = self.asked.try_recv()
+            {
+                asked.push(request);
+            }
+            events.drain(..).for_each(|event| self.heard(event));
+            asked.drain(..).for_each(|request| self.ask(request));
+            let handed_over = self.act()?;
+            if handed_over && deadline.is_some() && self.pending.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn written(&mut self, written: Option<Result<BatchId, StoreError>>) -> Result<(), Failed> {
+        let batch = written.ok_or(Failed::Part("the thread that writes"))?.map_err(Failed::Disk)?;
+        self.inputs.push(Input::Persisted { batch });
+        Ok(())
+    }
+
+    fn heard(&mut self, event: PeerEvent<PeerMessage>) {
+        let consequence = self.links.take(event);
+        if consequence.is_about_the_peer {
+            let stores = self.links.hellos().map(|hello| (hello.name.clone(), hello.store)).collect();
+            self.board.state().stores = stores;
+        }
+        if let Some(peer) = consequence.greet {
+            self.peers.send(&peer, &PeerMessage::Hello(self.node.hello()));
+        }
+        if let Some(input) = consequence.input {
+            self.inputs.push(input);
+        }
+    }
+
+    fn ask(&mut self, asked: Asked) {
+        let Asked { request, reply } = asked;
+        if self.pending.len() >= self.most_pending {
+            self.board.refused.add(1);
+            // Who does not wait for the answer any more needs none.
+            let _ = reply.send(Reply::Refused(Refusal::Busy));
+            return;
+        }
+        let id = RequestId(self.next_request);
+        self.next_request += 1;
+        let is_write = matches!(request, Request::Write { .. });
+        self.pending.insert(id, Pending { reply, asked_at: Instant::now(), is_write });
+        self.inputs.push(Input::Request { id, request });
+    }
+
+    /// Does what the core wants. `true` once it has handed the lead over.
+    fn act(&mut self) -> Result<bool, Failed> {
+        let mut handed_over = false;
+        for output in self.node.step(self.inputs.drain(..), now()) {
+            match output {
+                Output::Send { peer, message } => {
+                    // What goes nowhere is made good when the connection is there again.
+                    self.peers.send(peer.as_str(), &message);
+                }
+                Output::Persist { batch, operations } => {
+                    if !self.disk.write(batch, operations) {
+                        return Err(Failed::Part("the thread that writes"));
+                    }
+                }
+                Output::Reply { id, reply } => self.answer(id, reply),
+                Output::Changed(changes) => self.handle.watches().publish(changes),
+                Output::Replaced(revision) => self.handle.watches().skip_to(revision),
+                Output::Notice(notice) => self.note(notice),
+                Output::HandedOver => handed_over = true,
+            }
+        }
+        Ok(handed_over)
+    }
+
+    fn answer(&mut self, id: RequestId, reply: Reply) {
+        let Some(pending) = self.pending.remove(&id) else { return };
+        match &reply {
+            Reply::Done(_) if pending.is_write => {
+                self.board.decided.add(1);
+                self.board.commit.note(pending.asked_at.elapsed());
+            }
+            Reply::Refused(_) => self.board.refused.add(1),
+            Reply::Done(_) | Reply::Read { .. } | Reply::MembersChanged(_) => {}
+        }
+        // Who does not wait for the answer any more needs none.
+        let _ = pending.reply.send(reply);
+    }
+
+    fn note(&mut self, notice: Notice) {
+        match notice {
+            Notice::Founded(membership) => {
+                self.board.state().remarks.clear();
+                let cluster = membership.cluster;
+                tracing::info!(%cluster, members = ?names(&membership), "the cluster is founded");
+            }
+            Notice::CannotFound(why) => self.remark("founding", format!("the configured servers make no cluster: {why}")),
+            Notice::OtherServers { peer } => self.remark(
+                &format!("servers of {peer}"),
+                format!("`servers` of {peer} are others than those of this node: a cluster is founded by nodes that know the same"),
+            ),
+            Notice::WaitsForMembership { peer, replaced } => {
+                let (name, verb) = (self.board.name(), if replaced { "replace" } else { "add" });
+                let remark = format!(
+                    "there is a cluster, and this node with its disk is not in it: run `photongate px member {verb} {name}` at {peer}"
+                );
+                self.remark("membership", remark);
+            }
+            Notice::DiskReplaced { peer, .. } => self.remark(
+                &format!("disk of {peer}"),
+                format!(
+                    "the disk of {peer} was replaced, and it cannot vote under its old number: run `photongate px member replace {peer}`"
+                ),
+            ),
+            Notice::OtherCluster { peer } => self.remark(
+                &format!("cluster of {peer}"),
+                format!("{peer} belongs to another cluster, and is not heard: was its state directory copied?"),
+            ),
+            Notice::MembersChanged { from, to } => {
+                // What is still so is said again.
+                self.board.state().remarks.clear();
+                let configuration = to.configuration;
+                let (from, to) = (names(&from), names(&to));
+                tracing::info!(target: "audit", %configuration, ?from, ?to, "the members changed");
+            }
+            Notice::Leader(leader) => {
+                self.board.leader_changes.add(1);
+                match leader {
+                    Some(leader) => tracing::info!(%leader, "there is a leader"),
+                    None => tracing::warn!("there is no leader"),
+                }
+            }
+            Notice::CaughtUp { from, revision } => {
+                self.board.state().remarks.remove("membership");
+                tracing::info!(%from, %revision, "the state was taken over");
+            }
+        }
+    }
+
+    /// Something that an operator should know, until it is not so any more.
+    fn remark(&self, about: &str, sentence: impl Into<String>) {
+        let sentence = sentence.into();
+        let is_news = self.board.state().remarks.insert(about.to_owned(), sentence.clone()).as_ref() != Some(&sentence);
+        if is_news {
+            tracing::warn!("{sentence}");
+        }
+    }
+
+    /// Writes down what is looked at from outside.
+    fn look(&mut self) {
+        let mut state = self.board.state();
+        state.node = Some(self.node.status());
+        state.waiting_requests = self.pending.len();
+        state.peers = self.peers.status();
+    }
+}
+
+/// Who votes, each with its number.
+fn names(membership: &Membership) -> Vec<String> {
+    membership.members.iter().map(|member| format!("{}={}", member.name, member.pid)).collect()
+}
+
+/// What the configuration means to the core, which counts in ticks.
+fn settings(config: &PxConfig) -> Settings {
+    let ticks =
+        |span: Duration| u64::try_from(span.as_nanos().div_ceil(config.timing.tick.as_nanos())).unwrap_or(u64::MAX);
+    let defaults = Limits::default();
+    Settings {
+        name: config.me.id.as_str().into(),
+        servers: config.servers.iter().map(|server| server.server_name.as_str().into()).collect(),
+        timing: Timing {
+            election_ticks: ticks(config.timing.heartbeat),
+            resend_ticks: ticks(RESEND),
+            retry_ticks: ticks(RETRY),
+            deadline_ticks: ticks(config.timing.command),
+            fetch_ticks: ticks(FETCH),
+        },
+        limits: Limits {
+            pending: config.limits.pending_commands,
+            unwritten_entries: config.limits.snapshot_entries,
+            ..defaults
+        },
+    }
+}
+
+fn now() -> UnixMillis {
+    UnixMillis(photongate_net::now().0 / 1_000_000)
+}
+
+/// Until a message of the agreement that was not answered is sent again.
+const RESEND: Duration = Duration::from_millis(200);
+
+/// Until a command that the leader should have is sent to it again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Until a part of the state that does not come is asked for elsewhere.
+const FETCH: Duration = Duration::from_millis(500);
+
+/// How much of a kind one step takes.
+const AT_ONCE: usize = 1_024;
+
+/// How often the board is brought up to date.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How long handing over may take. Then the others find out by themselves.
+const HAND_OVER: Duration = Duration::from_secs(2);
