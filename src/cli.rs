@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{aslist, check, completions, import, keys, log_level, pki, qks, reload, status, top, verify};
+use crate::commands::{aslist, check, completions, import, keys, log_level, pki, px, qks, reload, status, top, verify};
 #[cfg(feature = "dataplane")]
 use crate::commands::{bench, demo, filter, trace};
 use crate::failure::Failure;
@@ -33,6 +33,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Reload(arguments) => reload::run(&arguments),
         Command::LogLevel(arguments) => log_level::run(&arguments),
         Command::Pki(arguments) => pki::run(&arguments),
+        Command::Px(arguments) => px::run(&arguments),
         Command::Qks(arguments) => qks::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
@@ -73,6 +74,7 @@ enum Command {
     Reload(reload::Arguments),
     LogLevel(log_level::Arguments),
     Pki(pki::Arguments),
+    Px(px::Arguments),
     Qks(qks::Arguments),
     Import(import::Arguments),
     Completions(completions::Arguments),

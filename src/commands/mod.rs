@@ -13,6 +13,7 @@ pub(crate) mod import;
 pub(crate) mod keys;
 pub(crate) mod log_level;
 pub(crate) mod pki;
+pub(crate) mod px;
 pub(crate) mod qks;
 pub(crate) mod reload;
 pub(crate) mod status;

@@ -1,0 +1,125 @@
+//! `photongate px`: a node of the cluster that keeps one ordered log, until it is told to stop; and what asks one.
+
+mod connection;
+mod documents;
+mod member;
+mod status;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use photongate_net::Shutdown;
+use photongate_px::config::{PipeConfig, PxConfig};
+use photongate_px::server::Px;
+use sd_notify::NotifyState;
+
+use crate::failure::Failure;
+use crate::logging::{self, LogFormat, LogLevel};
+
+/// Run a node of the cluster that keeps one ordered log, or ask one
+///
+/// A few nodes, three or five, keep the same documents: what one of them has acknowledged survives the loss of any minority. The
+/// configuration says who this node is and who the others are; docs/operations/px.md has an example. SIGINT and SIGTERM stop the
+/// node: if it leads, it hands over first.
+///
+/// The line `ready` in the log says that it listens.
+#[derive(Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_long_help = "\
+Examples:
+
+    photongate px px-1.json
+    photongate px px-1.toml --pipe /run/photongate/px.pipe
+    photongate px put as-list --file as-list.toml --socket /run/photongate/px.sock
+    photongate px get as-list
+
+Exit status: 0 after it was told to stop; 1 if it had to end, as when its disk fails; 2 if the configuration or the machine does not \
+let it start."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// The configuration: JSON or TOML
+    #[arg(value_name = "CONFIG", required = true)]
+    config: Option<PathBuf>,
+
+    /// A named pipe for commands, in place of the one in the configuration; results go to PATH.out
+    #[arg(long, value_name = "PATH")]
+    pipe: Option<PathBuf>,
+
+    /// How log lines look
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
+
+    /// The least severe messages to log
+    #[arg(long, value_enum, default_value_t, value_name = "LEVEL")]
+    log_level: LogLevel,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Put(documents::Put),
+    Get(documents::Get),
+    Delete(documents::Delete),
+    List(documents::List),
+    Watch(documents::Watch),
+    Status(status::Arguments),
+    Member(member::Arguments),
+}
+
+/// Runs a node until it is told to stop, or the subcommand.
+///
+/// # Errors
+/// It cannot start, or had to end; or as the subcommand.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match (&arguments.command, &arguments.config) {
+        (Some(Command::Put(put)), _) => put.run(),
+        (Some(Command::Get(get)), _) => get.run(),
+        (Some(Command::Delete(delete)), _) => delete.run(),
+        (Some(Command::List(list)), _) => list.run(),
+        (Some(Command::Watch(watch)), _) => watch.run(),
+        (Some(Command::Status(arguments)), _) => status::run(arguments),
+        (Some(Command::Member(arguments)), _) => member::run(arguments),
+        (None, Some(config)) => serve(arguments, config),
+        (None, None) => Err(Failure::bad_input("photongate: there is no configuration")),
+    }
+}
+
+fn serve(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
+    logging::start(arguments.log_format, arguments.log_level);
+    let loaded = PxConfig::load(path).map_err(Failure::bad_input)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let mut config = loaded.config;
+    if let Some(commands) = &arguments.pipe {
+        config.pipe = Some(PipeConfig::new(commands.clone(), Some(PipeConfig::companion(commands))));
+    }
+    let no_signals = |error| Failure::at_run_time(format!("signals cannot be handled: {error}"));
+    let shutdown = Shutdown::install().map_err(no_signals)?;
+    let no_threads = |error| Failure::at_run_time(format!("no threads can be started: {error}"));
+    // One thread beside that of the disk: handing work from thread to thread would take longer than the work.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_threads)?;
+    runtime.block_on(async {
+        let px = Px::start(config).await.map_err(Failure::bad_input)?;
+        tracing::info!(peers = %px.address(), api = ?px.api_addresses(), "ready");
+        // Without systemd there is nobody to tell.
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        px.run(stopped(&shutdown)).await.map_err(Failure::at_run_time)?;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+async fn stopped(shutdown: &Shutdown) {
+    while !shutdown.requested() {
+        tokio::time::sleep(LOOK_AROUND).await;
+    }
+    tracing::info!("stopping");
+}
+
+const LOOK_AROUND: Duration = Duration::from_millis(50);

@@ -1,0 +1,91 @@
+//! `photongate px member`: who votes.
+
+use std::fmt::Write;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::connection::{Reach, text};
+use crate::failure::Failure;
+use crate::output;
+
+/// List, add, remove or replace members of the cluster
+///
+/// A new node is put into `servers` of the others' configurations, started, and then added. A node that has lost its disk comes back
+/// with an empty one and waits: replacing it lets it in under a new number.
+#[derive(Args)]
+#[command(after_long_help = "\
+Examples:
+
+    photongate px member list
+    photongate px member add px-4.example
+    photongate px member replace px-2.example
+    photongate px member remove px-4.example
+
+Exit status: 0 if the members are as wanted; 1 if they cannot be, or there is no majority; 2 if the node cannot be asked.")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List the members
+    #[command(after_long_help = "Example:\n\n    photongate px member list --json")]
+    List {
+        #[command(flatten)]
+        reach: Reach,
+    },
+    /// Let a node vote that runs and is connected
+    #[command(after_long_help = "Example:\n\n    photongate px member add px-4.example")]
+    Add(Change),
+    /// Let a node vote no more
+    #[command(after_long_help = "Example:\n\n    photongate px member remove px-4.example")]
+    Remove(Change),
+    /// Let a node vote with the disk that it has now
+    #[command(after_long_help = "Example:\n\n    photongate px member replace px-2.example")]
+    Replace(Change),
+}
+
+#[derive(Args)]
+struct Change {
+    /// The name of the node
+    name: String,
+
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// Carries the subcommand out.
+///
+/// # Errors
+/// The node cannot be asked, or refuses.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.command {
+        Command::List { reach } => {
+            let membership = reach.quietly().ask(&json!({ "op": "status" }))?["membership"].take();
+            if reach.json { output::print(&format!("{membership:#}\n")) } else { output::print(&table(&membership)) }
+        }
+        Command::Add(change) => change.make("add"),
+        Command::Remove(change) => change.make("remove"),
+        Command::Replace(change) => change.make("replace"),
+    }
+}
+
+impl Change {
+    fn make(&self, change: &str) -> Result<(), Failure> {
+        let members = self.reach.ask(&json!({ "op": "member", "change": change, "name": self.name }))?;
+        if self.reach.json { Ok(()) } else { output::print(&table(&members)) }
+    }
+}
+
+/// The members, one a line.
+pub(super) fn table(membership: &Value) -> String {
+    let members = membership["members"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let width = members.iter().map(|member| text(&member["name"]).len()).max().unwrap_or_default();
+    members.iter().fold(String::new(), |mut table, member| {
+        let (pid, name) = (member["pid"].to_string(), text(&member["name"]));
+        let _ = writeln!(table, "{pid:>4}  {name:<width$}  disk {}", text(&member["store"]));
+        table
+    })
+}
