@@ -236,7 +236,7 @@ impl Turns {
                 self.board.state().remarks.clear();
                 let configuration = to.configuration;
                 let (from, to) = (names(&from), names(&to));
-                tracing::info!(target: "audit", %configuration, ?from, ?to, "the members changed");
+                tracing::info!(%configuration, ?from, ?to, "the members changed");
             }
             Notice::Leader(leader) => {
                 self.board.leader_changes.add(1);
