@@ -60,6 +60,12 @@ fn a_lost_write_of_a_new_document_may_have_any_generation_but_only_one() {
     assert!(!is_linearizable(&[lost, read(1, 2, Some((8, 5))), read(3, 4, Some((8, 6)))]));
 }
 
+#[test]
+fn a_removal_beside_the_first_write_may_come_before_or_behind_it() {
+    assert!(is_linearizable(&[delete(0, 9, None), put(1, 5, 7, None, 1), read(10, 11, None)]));
+    assert!(is_linearizable(&[delete(0, 9, None), put(1, 5, 7, None, 1), read(10, 11, Some((7, 1)))]));
+}
+
 fn put(from: u64, to: u64, value: u64, expected: Option<u64>, generation: u64) -> Operation {
     let told = Some(Told::Done { generation });
     Operation { from, to: Some(to), what: What::Put { value, expected, told } }
