@@ -130,7 +130,7 @@ fn writers_come_and_go_and_garbage_is_reported_and_skipped() {
     let cluster = Cluster::start(3);
     let results = results(&cluster.path("1.pipe.out"));
     let write = |text: &str| {
-        OpenOptions::new().write(true).open(cluster.path("1.pipe")).unwrap().write_all(text.as_bytes()).unwrap()
+        OpenOptions::new().write(true).open(cluster.path("1.pipe")).unwrap().write_all(text.as_bytes()).unwrap();
     };
     let next = || results.recv_timeout(PATIENCE).expect("a result");
     write("{\"op\":\"put\",\"name\":\"a\",\"value\":\"1\",\"id\":1}\n");
