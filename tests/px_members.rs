@@ -57,9 +57,11 @@ fn a_node_joins_and_another_one_leaves() {
     assert!(removed.status.success(), "{removed:?}");
     cluster.kill(0);
     cluster.put(3, "after", "x");
-    let members = cluster.client(3, &["member", "list"]);
-    let members = String::from_utf8_lossy(&members.stdout).into_owned();
-    assert!(!members.contains(&name(0)) && members.contains(&name(3)), "{members}");
+    cluster.eventually("the new members are told", |cluster| {
+        let members = cluster.client(3, &["member", "list"]);
+        let members = String::from_utf8_lossy(&members.stdout).into_owned();
+        !members.contains(&name(0)) && members.contains(&name(3))
+    });
     let audit = cluster.log(1);
     assert!(audit.contains("the members changed"), "{audit}");
 }

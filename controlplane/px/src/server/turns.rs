@@ -166,7 +166,7 @@ impl Turns {
 
     /// Does what the core wants. `true` once it has handed the lead over.
     fn act(&mut self) -> Result<bool, Failed> {
-        let mut handed_over = false;
+        let (mut handed_over, mut is_noteworthy) = (false, false);
         for output in self.node.step(self.inputs.drain(..), now()) {
             match output {
                 Output::Send { peer, message } => {
@@ -181,9 +181,16 @@ impl Turns {
                 Output::Reply { id, reply } => self.answer(id, reply),
                 Output::Changed(changes) => self.handle.watches().publish(changes),
                 Output::Replaced(revision) => self.handle.watches().skip_to(revision),
-                Output::Notice(notice) => self.note(notice),
+                Output::Notice(notice) => {
+                    is_noteworthy = true;
+                    self.note(notice);
+                }
                 Output::HandedOver => handed_over = true,
             }
+        }
+        if is_noteworthy {
+            // Who has just changed the members sees the new ones when they ask.
+            self.look();
         }
         Ok(handed_over)
     }
