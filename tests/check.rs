@@ -25,7 +25,7 @@ fn the_example_configuration_passes_with_a_summary() {
 #[test]
 fn every_problem_of_a_file_goes_to_standard_error_with_status_2() {
     let folder = tempfile::tempdir().unwrap();
-    let text = example().replace("port = 49149", "prot = 49149").replace("burst = 32", "burst = 65");
+    let text = example().replace("port = 49149", "prot = 49149").replace("burst = 64", "burst = 65");
     let file = write(folder.path(), &text);
     let output = check(&["--config", &file]);
     assert_eq!(output.status.code(), Some(2));
@@ -61,7 +61,7 @@ fn a_file_that_is_no_text_is_one_problem() {
 #[test]
 fn problems_are_an_object_for_programs() {
     let folder = tempfile::tempdir().unwrap();
-    let text = example().replace("burst = 32", "burst = 65");
+    let text = example().replace("burst = 64", "burst = 65");
     let file = write(folder.path(), &text);
     let (object, status) = json(&["--json", "--config", &file]);
     assert_eq!(status, Some(2));

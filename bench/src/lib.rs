@@ -136,7 +136,7 @@ impl Peers {
             let epoch = Epoch { start: NOW.saturating_sub(Nanos::from_secs(3600)), end: NOW.saturating_add(DAY) };
             let shared = || Some(AsAsKey::new(&Key::from_bytes([0x5a; Key::LEN]), epoch));
             let keys = KeySet { inbound: shared(), outbound: shared(), ..KeySet::default() };
-            Entry { peer: Arc::new(PeerState::new(*key, Limit::UNLIMITED, 1)), keys }
+            Entry::new(Arc::new(PeerState::new(*key, Limit::UNLIMITED, 1)), keys)
         };
         Self { entries: keys.iter().map(entry).collect() }
     }

@@ -115,7 +115,7 @@ fn file_name(value: &Value<'_>) -> Result<String, Reported> {
 }
 
 const MOST_WORKERS: u8 = 128;
-const DEFAULT_BURST: u8 = 32;
+const DEFAULT_BURST: u8 = 64;
 
 const DEFAULT_MIB: u32 = 256;
 const LEAST_MIB: u32 = 64;

@@ -19,7 +19,7 @@ fn the_least_configuration_takes_its_defaults() {
     assert_eq!(config.isd_as.to_string(), "1-ff00:0:111");
     assert_eq!((config.lf.port, config.lf.protocol.0), (49149, 3));
     assert_eq!(config.keys.times, photongate_drkey::KeyTimes::default());
-    assert_eq!((config.workers.count, config.workers.burst), (1, 32));
+    assert_eq!((config.workers.count, config.workers.burst), (1, 64));
     assert!(config.best_effort.is_none() && config.wireguard.is_none() && !config.outbound.reassemble);
     assert_eq!(config.limits.overall, LimitSettings::default());
     assert!(config.warnings.is_empty());

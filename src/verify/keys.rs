@@ -36,7 +36,7 @@ impl Keys {
             for peer in &mut self.peers {
                 if !peer.holds.contains(now) {
                     let keys = peer.rotation.key_set(now);
-                    self.dictionary.insert(Entry { peer: Arc::clone(&peer.state), keys });
+                    self.dictionary.insert(Entry::new(Arc::clone(&peer.state), keys));
                     peer.holds = Span { from: now, until: peer.rotation.next_change(now) };
                 }
                 self.holds = self.holds.intersection(peer.holds);

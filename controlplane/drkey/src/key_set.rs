@@ -1,24 +1,26 @@
 //! The keys held for one peer, and which of them a packet takes.
 
-use photongate_crypto::{Key, Schedule};
+use photongate_crypto::Key;
 use photongate_wire::{EpochNanos, Nanos, UnixNanos};
 
 use crate::epoch::Epoch;
 use crate::key_times::KeyTimes;
 
-/// An AS-AS key, ready to derive from, and its epoch: one key container.
+/// An AS-AS key and its epoch: one key container.
+///
+/// The key is not expanded: kernels expand it faster than they could fetch its round keys from memory.
 #[derive(Debug)]
 pub struct AsAsKey {
-    /// The key and its round keys.
-    pub schedule: Schedule,
+    /// What the keys of hosts are derived from.
+    pub key: Key,
     /// When the key is used to send.
     pub epoch: Epoch,
 }
 
 impl AsAsKey {
-    /// Makes `key` ready for use in `epoch`.
+    /// A `key` for use in `epoch`.
     pub fn new(key: &Key, epoch: Epoch) -> Self {
-        Self { schedule: Schedule::new(key), epoch }
+        Self { key: Key::from_bytes(*key.as_bytes()), epoch }
     }
 }
 
@@ -26,7 +28,10 @@ impl AsAsKey {
 ///
 /// The newest may be one whose epoch has not begun. A set is never changed, only replaced. The keys that are replaced stand apart:
 /// most of the time there are none.
+///
+/// What packets of one direction need lies together.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct KeySet {
     /// The newest key of what the peer sends; the local AS is its fast side.
     pub inbound: Option<AsAsKey>,

@@ -42,7 +42,7 @@ fn the_receiver_holds_the_key_of_a_captured_packet_when_it_arrives() {
         let timestamp = EpochNanos(number(&packet["timestamp"]));
         let (found, sent) = keys.inbound_for(timestamp, arrival, &KeyTimes::default()).unwrap();
         assert_eq!(sent, instant(&packet["sent_ns"]));
-        assert_eq!(*found.schedule.key().as_bytes(), array(&packet["as_as_key"]));
+        assert_eq!(*found.key.as_bytes(), array(&packet["as_as_key"]));
     }
 }
 
@@ -52,7 +52,7 @@ fn the_sender_sends_with_the_key_of_a_captured_packet_and_its_timestamp() {
         let sent = instant(&packet["sent_ns"]);
         let keys = rotation(&packet, "sender", "receiver").key_set(sent);
         let found = keys.outbound(sent).unwrap();
-        assert_eq!(*found.schedule.key().as_bytes(), array(&packet["as_as_key"]));
+        assert_eq!(*found.key.as_bytes(), array(&packet["as_as_key"]));
         assert_eq!(sent.since_epoch(found.epoch.start), Some(EpochNanos(number(&packet["timestamp"]))));
     }
 }

@@ -29,7 +29,7 @@ use other::Features;
 use x86::Features;
 
 use crate::cbc_mac::{Block, Input};
-use crate::key::Schedule;
+use crate::key::Key;
 use crate::tag::Tag;
 
 /// Computes MACs and hashes, a burst at a time. Chosen once per worker.
@@ -83,7 +83,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub struct MacJob<'k> {
     /// The AS-AS key.
-    pub schedule: &'k Schedule,
+    pub as_as: &'k Key,
     /// What the HOST-AS key is derived from, under the AS-AS key.
     pub host_as: Input,
     /// What the HOST-HOST key is derived from, under the HOST-AS key.
@@ -96,7 +96,7 @@ pub struct MacJob<'k> {
 #[derive(Clone, Copy, Debug)]
 pub struct CmacJob<'k> {
     /// The AS-AS key.
-    pub schedule: &'k Schedule,
+    pub as_as: &'k Key,
     /// What the HOST-AS key is derived from, under the AS-AS key.
     pub host_as: Input,
     /// What the HOST-HOST key is derived from, under the HOST-AS key.
@@ -165,6 +165,9 @@ fn choices() -> String {
 
 /// Begins to fetch the cache line where `value` starts, for use a little later. Nothing waits for it, and nothing comes of it where
 /// the processor knows no such thing.
+///
+/// It is here, and not with the tables that it is for, because it takes an instruction of the processor, as the kernels do: the packet
+/// path is thus free of `unsafe`, and of DPDK, which has the same as a C macro.
 #[inline(always)]
 pub fn prefetch<T>(value: &T) {
     #[cfg(target_arch = "x86_64")]

@@ -48,23 +48,14 @@ impl fmt::Debug for Key {
 
 /// An AES-128 key made ready to encrypt: the eleven round keys, expanded once and read for every packet.
 ///
-/// The form of the round keys is private, and the key itself is kept beside them: a backend with another form can
-/// expand it again.
+/// The form of the round keys is private.
 #[derive(ZeroizeOnDrop)]
-pub struct Schedule {
-    cipher: Aes128Enc,
-    key: Key,
-}
+pub struct Schedule(Aes128Enc);
 
 impl Schedule {
     /// Expands `key` (FIPS 197, section 5.2).
     pub fn new(key: &Key) -> Self {
-        Self { cipher: Aes128Enc::new(&key.0.into()), key: Key(key.0) }
-    }
-
-    /// The key this was expanded from.
-    pub const fn key(&self) -> &Key {
-        &self.key
+        Self(Aes128Enc::new(&key.0.into()))
     }
 
     /// The key one level below in a DRKey hierarchy: the CBC-MAC of `input` under this key.
@@ -77,7 +68,7 @@ impl Schedule {
 
     /// Encrypts one block in place (FIPS 197, section 5.1).
     pub(crate) fn encrypt(&self, block: &mut Block) {
-        self.cipher.encrypt_block(block.into());
+        self.0.encrypt_block(block.into());
     }
 }
 
@@ -148,10 +139,5 @@ mod tests {
         wiped_on_drop::<Key>();
         wiped_on_drop::<Schedule>();
         wiped_on_drop::<Aes128Enc>();
-    }
-
-    #[test]
-    fn a_schedule_fits_four_cache_lines() {
-        assert!(size_of::<Schedule>() <= 256, "{} bytes", size_of::<Schedule>());
     }
 }

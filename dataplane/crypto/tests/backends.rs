@@ -38,19 +38,36 @@ fn sha1_pads_right_at_every_length_around_a_block() {
 }
 
 #[test]
+fn messages_of_one_length_each_have_their_own_digest() {
+    let reference = backend::by_name("portable").unwrap();
+    for length in [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 1400] {
+        let messages: Vec<Vec<u8>> = (0..64).map(|n| (0..length).map(|at| (n * 31 + at * 7) as u8).collect()).collect();
+        for count in [15, 16, 17, 32, 50, 64] {
+            let jobs: Vec<_> = messages[..count].iter().map(|data| HashJob { data }).collect();
+            let expected: Vec<_> = messages[..count].iter().map(|data| reference.sha1_of(data)).collect();
+            for backend in KINDS.iter() {
+                let mut digests = vec![Digest::default(); count];
+                backend.sha1(&jobs, &mut digests);
+                assert_eq!(digests, expected, "{backend:?}, {count} of {length} bytes");
+            }
+        }
+    }
+}
+
+#[test]
 #[should_panic(expected = "one tag for each job")]
 fn a_job_without_room_for_its_tag_is_refused() {
-    let schedule = Schedule::new(&Key::from_bytes([1; 16]));
+    let key = Key::from_bytes([1; 16]);
     let input = Input::new(&[0]);
-    let job = MacJob { schedule: &schedule, host_as: input, host_host: input, message: [[0; 16]; 2] };
+    let job = MacJob { as_as: &key, host_as: input, host_host: input, message: [[0; 16]; 2] };
     backend::detect().macs(&[job], &mut []);
 }
 
 proptest! {
     #[test]
     fn a_burst_of_macs_is_what_three_chained_cbc_macs_give_one_by_one(packets in bursts_of(packet())) {
-        let schedules: Vec<_> = packets.iter().map(|packet| Schedule::new(&Key::from_bytes(packet.key))).collect();
-        let jobs: Vec<_> = packets.iter().zip(&schedules).map(|(packet, schedule)| packet.job(schedule)).collect();
+        let keys: Vec<_> = packets.iter().map(|packet| Key::from_bytes(packet.key)).collect();
+        let jobs: Vec<_> = packets.iter().zip(&keys).map(|(packet, key)| packet.job(key)).collect();
         let expected: Vec<_> = jobs.iter().map(chained).collect();
         for backend in KINDS.iter() {
             let mut tags = vec![Tag::default(); jobs.len()];
@@ -65,13 +82,13 @@ proptest! {
     fn a_burst_of_cmacs_is_what_two_cbc_macs_and_a_cmac_give_one_by_one(
         packets in bursts_of((packet(), payload()))
     ) {
-        let schedules: Vec<_> = packets.iter().map(|(packet, _)| Schedule::new(&Key::from_bytes(packet.key))).collect();
-        let jobs: Vec<_> = packets.iter().zip(&schedules).map(|((packet, data), schedule)| {
+        let keys: Vec<_> = packets.iter().map(|(packet, _)| Key::from_bytes(packet.key)).collect();
+        let jobs: Vec<_> = packets.iter().zip(&keys).map(|((packet, data), as_as)| {
             let Packet { host_as, host_host, message: head, .. } = *packet;
-            CmacJob { schedule, host_as, host_host, head, data }
+            CmacJob { as_as, host_as, host_host, head, data }
         }).collect();
         let expected: Vec<_> = jobs.iter().map(|job| {
-            cmac(&host_host_key(job.schedule, &job.host_as, &job.host_host), &job.head, job.data)
+            cmac(&host_host_key(job.as_as, &job.host_as, &job.host_host), &job.head, job.data)
         }).collect();
         for backend in KINDS.iter() {
             let mut tags = vec![Tag::default(); jobs.len()];
@@ -107,8 +124,8 @@ struct Packet {
 }
 
 impl Packet {
-    fn job<'k>(&self, schedule: &'k Schedule) -> MacJob<'k> {
-        MacJob { schedule, host_as: self.host_as, host_host: self.host_host, message: self.message }
+    fn job<'k>(&self, as_as: &'k Key) -> MacJob<'k> {
+        MacJob { as_as, host_as: self.host_as, host_host: self.host_host, message: self.message }
     }
 }
 
@@ -137,11 +154,11 @@ fn bursts_of<T: std::fmt::Debug>(packet: impl Strategy<Value = T>) -> impl Strat
 
 /// The definition of a [`MacJob`]'s tag.
 fn chained(job: &MacJob<'_>) -> [u8; 16] {
-    cbc_mac(&host_host_key(job.schedule, &job.host_as, &job.host_host), &job.message)
+    cbc_mac(&host_host_key(job.as_as, &job.host_as, &job.host_host), &job.message)
 }
 
-fn host_host_key(as_as: &Schedule, host_as: &Input, host_host: &Input) -> Schedule {
-    let host_as = Schedule::new(&Key::from_bytes(cbc_mac(as_as, host_as.blocks())));
+fn host_host_key(as_as: &Key, host_as: &Input, host_host: &Input) -> Schedule {
+    let host_as = Schedule::new(&Key::from_bytes(cbc_mac(&Schedule::new(as_as), host_as.blocks())));
     Schedule::new(&Key::from_bytes(cbc_mac(&host_as, host_host.blocks())))
 }
 

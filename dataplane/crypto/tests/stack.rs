@@ -43,7 +43,7 @@ fn look_below_all_backends() {
 
 /// Packets of different lengths, each under a key of its own.
 struct Burst {
-    schedules: Vec<Schedule>,
+    keys: Vec<Key>,
     payloads: Vec<Vec<u8>>,
     host_as: Input,
     host_host: Input,
@@ -51,35 +51,33 @@ struct Burst {
 
 impl Burst {
     fn new(count: usize, host_as: Input, host_host: Input) -> Self {
-        let schedules = (0..count).map(|n| Schedule::new(&Key::from_bytes([n as u8 * 3 + 1; 16]))).collect();
+        let keys = (0..count).map(|n| Key::from_bytes([n as u8 * 3 + 1; 16])).collect();
         let payloads = (0..count).map(|n| vec![n as u8; n * 37 % 300]).collect();
-        Self { schedules, payloads, host_as, host_host }
+        Self { keys, payloads, host_as, host_host }
     }
 
     fn macs(&self, backend: &dyn Backend) {
         let (host_as, host_host) = (self.host_as, self.host_host);
         let message = [[0x5a; 16]; 2];
-        let jobs: Vec<_> =
-            self.schedules.iter().map(|schedule| MacJob { schedule, host_as, host_host, message }).collect();
+        let jobs: Vec<_> = self.keys.iter().map(|as_as| MacJob { as_as, host_as, host_host, message }).collect();
         backend.macs(&jobs, &mut vec![Tag::default(); jobs.len()]);
     }
 
     fn cmacs(&self, backend: &dyn Backend) {
         let (host_as, host_host) = (self.host_as, self.host_host);
         let head = [[0x5a; 16]; 2];
-        let packets = self.schedules.iter().zip(&self.payloads);
-        let jobs: Vec<_> =
-            packets.map(|(schedule, data)| CmacJob { schedule, host_as, host_host, head, data }).collect();
+        let packets = self.keys.iter().zip(&self.payloads);
+        let jobs: Vec<_> = packets.map(|(as_as, data)| CmacJob { as_as, host_as, host_host, head, data }).collect();
         backend.cmacs(&jobs, &mut vec![Tag::default(); jobs.len()]);
     }
 
     /// All that must not be found, and what it is.
     fn secrets(&self) -> HashMap<[u8; 16], String> {
         let mut secrets = HashMap::new();
-        for schedule in &self.schedules {
-            let host_as = schedule.derive(&self.host_as);
+        for as_as in &self.keys {
+            let host_as = Schedule::new(as_as).derive(&self.host_as);
             let host_host = Schedule::new(&host_as).derive(&self.host_host);
-            for (name, key) in [("AS-AS", schedule.key()), ("HOST-AS", &host_as), ("HOST-HOST", &host_host)] {
+            for (name, key) in [("AS-AS", as_as), ("HOST-AS", &host_as), ("HOST-HOST", &host_host)] {
                 for (round, key) in expand(key.as_bytes()).into_iter().enumerate() {
                     secrets.insert(key, format!("the {name} key of round {round}"));
                 }

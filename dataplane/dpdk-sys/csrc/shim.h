@@ -65,6 +65,7 @@ enum pg_mbuf_offset {
 };
 
 enum pg_mbuf_size {
+	PG_MBUF_DESCRIPTION = sizeof(struct rte_mbuf),
 	PG_MBUF_HEADROOM = RTE_PKTMBUF_HEADROOM,
 };
 

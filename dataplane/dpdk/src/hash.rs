@@ -58,9 +58,11 @@
 mod raw;
 mod writer;
 
+use std::mem;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::hugepages::Slab;
 use crate::qsbr::{Participant, TooManyParticipants};
 use crate::{Eal, Errno, Qsbr};
 
@@ -82,8 +84,9 @@ impl<V: Send + Sync + 'static, const N: usize> HashTable<V, N> {
             needed_mib: memory_estimate(config.capacity, N).div_ceil(1 << 20),
             errno,
         })?;
-        let shared =
-            Arc::new(Shared { table, readers: Qsbr::new(config.readers.max(1)), leftovers: Mutex::new(Vec::new()) });
+        let readers = Qsbr::new(config.readers.max(1));
+        let (values, leftovers) = (Mutex::new(Slab::new()), Mutex::new(Vec::new()));
+        let shared = Arc::new(Shared { table, readers, values, leftovers });
         Ok((Self(Arc::clone(&shared)), Writer::new(shared, config.capacity)))
     }
 
@@ -121,7 +124,7 @@ impl<V, const N: usize> Reader<V, N> {
             let (keys, values) = (&keys[..count], &mut values[..count]);
             values.fill(None);
             // SAFETY: `Option` of a reference and of a `NonNull` are both a pointer that may be null. What is put
-            // there came from a box of the writer's. It frees the box only when all participants have quiesced or
+            // there came from the writer's slab. It removes the value only when all participants have quiesced or
             // gone offline after it was taken out of the table; this participant does neither while `self` is
             // borrowed, which is `'r`.
             let pointers = unsafe { &mut *(&raw mut *values as *mut [Option<NonNull<V>>]) };
@@ -194,6 +197,8 @@ fn slots(capacity: u32) -> u32 {
 struct Shared<V, const N: usize> {
     table: RawTable<V, N>,
     readers: Arc<Qsbr>,
+    /// Where the values are. Readers have pointers, so only the writer waits for it, and that for nobody.
+    values: Mutex<Slab<V>>,
     /// Values out of the table that the writer could not free before it was dropped.
     leftovers: Mutex<Vec<writer::Retired<V>>>,
 }
@@ -201,15 +206,16 @@ struct Shared<V, const N: usize> {
 impl<V, const N: usize> Drop for Shared<V, N> {
     fn drop(&mut self) {
         // The last reader and the writer are gone, so nobody holds a value.
-        let leftovers = std::mem::take(self.leftovers.get_mut().unwrap_or_else(PoisonError::into_inner));
+        let values = self.values.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let leftovers = mem::take(self.leftovers.get_mut().unwrap_or_else(PoisonError::into_inner));
         for retired in leftovers {
             // SAFETY: out of the table, and no reader is left.
-            drop(unsafe { retired.into_value() });
+            unsafe { retired.remove_from(values) };
         }
         for (_, value) in self.table.iter() {
-            // SAFETY: the pointer is from the box that the writer made for this key, which is freed nowhere else
-            // while it is in the table; the table is not used again.
-            drop(unsafe { Box::from_raw(value.as_ptr()) });
+            // SAFETY: the writer put the value of this key into the slab, and removes it only after it was taken out of the
+            // table; the table is not used again.
+            unsafe { values.remove(value) };
         }
     }
 }

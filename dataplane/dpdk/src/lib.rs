@@ -20,6 +20,7 @@ pub mod eal;
 mod errno;
 pub mod fragments;
 pub mod hash;
+pub mod hugepages;
 pub mod lcore;
 mod mbuf;
 mod mempool;

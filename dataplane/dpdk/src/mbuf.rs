@@ -10,7 +10,7 @@ use std::slice;
 
 use photongate_dpdk_sys::{self as sys, mbuf as field};
 
-use crate::Mempool;
+use crate::{HEADROOM, Mempool};
 
 pub use burst::Burst;
 
@@ -164,34 +164,33 @@ impl Mbuf {
     #[inline]
     pub fn set_tx_checksums(&mut self, checksums: Option<TxChecksums>) {
         const ALL: u64 = sys::PG_TX_IP_CKSUM | sys::PG_TX_UDP_CKSUM | sys::PG_TX_IPV4 | sys::PG_TX_IPV6;
-        let mut flags = self.flags() & !ALL;
-        let mut lengths = 0;
+        let before = self.flags();
+        let mut flags = before & !ALL;
         if let Some(wanted) = checksums {
             flags |= if wanted.is_ipv6 { sys::PG_TX_IPV6 } else { sys::PG_TX_IPV4 };
             flags |= if wanted.ip && !wanted.is_ipv6 { sys::PG_TX_IP_CKSUM } else { 0 };
             flags |= if wanted.udp { sys::PG_TX_UDP_CKSUM } else { 0 };
-            lengths = field::tx_lengths(wanted.ethernet_length, wanted.ip_length);
+            let lengths = field::tx_lengths(wanted.ethernet_length, wanted.ip_length);
+            // SAFETY: `self` owns the packet mutably.
+            unsafe { field::set_tx_offload(self.as_ptr(), lengths) };
         }
-        // SAFETY: `self` owns the packet mutably.
-        unsafe {
-            field::set_ol_flags(self.as_ptr(), flags);
-            field::set_tx_offload(self.as_ptr(), lengths);
+        // Most packets ask for nothing, and nothing was asked for them: their descriptions are not written to. Without flags, nobody
+        // reads the lengths.
+        if flags != before {
+            // SAFETY: as above.
+            unsafe { field::set_ol_flags(self.as_ptr(), flags) };
         }
     }
 
-    /// Fetches the start of the data into the cache, for use a little later: as much as headers take.
+    /// Fetches the packet's description into the cache, and the start of the data where a port puts them, for use a little later: as much
+    /// as headers take, those to come included, and a short payload.
     #[inline]
     pub fn prefetch(&self) {
-        #[cfg(target_arch = "x86_64")]
-        {
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            // SAFETY: `self` owns the packet. A prefetch does not fault, whatever the address.
-            unsafe {
-                let start = field::buf_addr(self.as_ptr()).wrapping_add(self.data_range().start);
-                _mm_prefetch::<_MM_HINT_T0>(start.cast());
-                _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(CACHE_LINE).cast());
-            }
-        }
+        let description: *const u8 = self.as_ptr().cast();
+        // Not by the buffer's address: that would have to be waited for.
+        let data = description.wrapping_add(sys::PG_MBUF_DESCRIPTION as usize + HEADROOM);
+        prefetch(description, DESCRIPTION_LINES);
+        prefetch(data.wrapping_sub(CACHE_LINE), HEADER_LINES);
     }
 
     fn flags(&self) -> u64 {
@@ -339,6 +338,24 @@ unsafe fn segment<'m>(raw: NonNull<sys::rte_mbuf>) -> &'m [u8] {
     }
 }
 
+/// Fetches so many cache lines, from that of `start` on.
+#[inline(always)]
+fn prefetch(start: *const u8, lines: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in 0..lines {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch does not fault, whatever the address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line * CACHE_LINE).cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (start, lines);
+}
+
+/// What DPDK keeps of a packet, what it looks at when it frees it included.
+const DESCRIPTION_LINES: usize = 2;
+
+/// The headroom into which headers grow; Ethernet, IP, UDP and LF headers; and 64 bytes and more of payload.
+const HEADER_LINES: usize = 5;
+
 /// Bytes of the processor's.
-#[cfg(target_arch = "x86_64")]
 const CACHE_LINE: usize = 64;

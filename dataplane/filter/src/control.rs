@@ -2,7 +2,7 @@
 
 use crate::dictionary::DictionaryWriter;
 use crate::report::Peers;
-use crate::worker::Timebase;
+use crate::timebase::Timebase;
 use arc_swap::ArcSwap;
 use photongate_dpdk::hash::InsertError;
 use photongate_dpdk::qsbr::GracePeriod;

@@ -13,8 +13,8 @@ use crate::ports::{self, OpenPort, Pools};
 use crate::report::{Observer, Peers};
 use crate::run::{StopSignal, run};
 use crate::telemetry;
+use crate::timebase::Timebase;
 use crate::trace::{ControlOptions, ControlSocket, Tap, TraceDesk, Tracer};
-use crate::worker::Timebase;
 use arc_swap::ArcSwap;
 use photongate_dpdk::eal::{EalConfig, Memory};
 use photongate_dpdk::lcore::{self, WorkerPanic};
@@ -279,7 +279,7 @@ fn control_socket(
 impl PeerOptions {
     fn into_entry(self, workers: usize, timebase: &Timebase) -> Entry {
         let limit = Limit::from_settings(&self.limit, timebase.unix());
-        Entry { peer: Arc::new(PeerState::new(self.key, limit, workers)), keys: self.keys }
+        Entry::new(Arc::new(PeerState::new(self.key, limit, workers)), self.keys)
     }
 }
 

@@ -28,6 +28,7 @@ mod reassembly;
 mod report;
 mod run;
 mod telemetry;
+mod timebase;
 pub mod trace;
 mod worker;
 
@@ -46,4 +47,5 @@ pub use poll_times::{PollTimes, Polls};
 pub use port_links::{ExceptionLinks, Outlet, PortLinks};
 pub use reassembly::Reassembly;
 pub use report::{FragmentReport, Observer, PeerReport, PortReport, Report, WorkerReport};
-pub use worker::{Timebase, Worker, WorkerParts};
+pub use timebase::Timebase;
+pub use worker::{Worker, WorkerParts};

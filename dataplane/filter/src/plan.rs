@@ -3,11 +3,13 @@
 use crate::dictionary::DictionaryReader;
 use crate::links::WorkerLinks;
 use crate::reassembly::Reassembly;
+use crate::timebase::Timebase;
 use crate::trace::Tap;
-use crate::worker::{Timebase, Worker, WorkerParts};
+use crate::worker::{Worker, WorkerParts};
 use arc_swap::ArcSwap;
 use photongate_crypto::Backend;
 use photongate_dpdk::Mempool;
+use photongate_dpdk::hugepages;
 use photongate_pipeline::duplicates::{DuplicateFilter, Sizing};
 use photongate_pipeline::timestamps::TimestampIssuer;
 use photongate_pipeline::{Parts, Pipeline, Settings};
@@ -38,6 +40,7 @@ impl Plan {
         let settings = self.settings.load_full();
         let duplicates = self.sizing.as_ref().map(|sizing| {
             let mut duplicates = DuplicateFilter::new(sizing, self.seed);
+            hugepages::gather(duplicates.memory());
             // What an earlier run accepted is unknown, so nothing sent before this one is.
             duplicates.refuse_before(self.timebase.unix());
             duplicates

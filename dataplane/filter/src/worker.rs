@@ -5,19 +5,17 @@ use crate::dictionary::DictionaryReader;
 use crate::handoff::Handoff;
 use crate::port_links::{self, PortLinks};
 use crate::reassembly::Reassembly;
+use crate::timebase::{Timebase, WorkerClock};
 use crate::trace::Tap;
 use arc_swap::ArcSwap;
 use arc_swap::cache::Cache;
 use arrayvec::ArrayVec;
 use photongate_dpdk::{Burst, Mbuf, Mempool, TxChecksums};
-use photongate_net::now;
 use photongate_pipeline::{
-    Action, ChecksumOffload, Clock, Frame, MAX_BURST, Outcome, Pipeline, PortIndex, Probe, Settings, Stage,
+    Action, ChecksumOffload, Frame, MAX_BURST, Outcome, Pipeline, PortIndex, Probe, Settings, Stage,
 };
-use photongate_wire::UnixNanos;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// One worker: its queues, its pipeline, and what it shares with the others.
 pub struct Worker {
@@ -30,7 +28,7 @@ pub struct Worker {
     tap: Option<Tap>,
     pool: Mempool,
     burst: usize,
-    timebase: Timebase,
+    clock: WorkerClock,
     counters: Arc<WorkerCounters>,
     /// Filled anew for each burst.
     outcomes: Box<[Outcome; MAX_BURST]>,
@@ -61,13 +59,6 @@ pub struct WorkerParts {
     pub timebase: Timebase,
 }
 
-/// A moment at which both clocks were read.
-#[derive(Clone, Copy, Debug)]
-pub struct Timebase {
-    unix: UnixNanos,
-    instant: Instant,
-}
-
 impl Worker {
     /// A worker that has seen no packet.
     pub fn new(parts: WorkerParts) -> Self {
@@ -84,7 +75,7 @@ impl Worker {
             tap,
             pool,
             burst: burst.clamp(1, MAX_BURST),
-            timebase,
+            clock: WorkerClock::new(timebase),
             outcomes: Box::new([Outcome::UNDECIDED; MAX_BURST]),
             polls: 0,
         }
@@ -188,10 +179,12 @@ impl Worker {
         if count == 0 {
             return;
         }
-        let now = self.timebase.now();
+        let now = self.clock.now();
         // A configuration has few ports.
         let index = PortIndex(port as u8);
-        let mut frames: ArrayVec<Frame<'_>, MAX_BURST> = burst.iter_mut().map(|packet| frame(packet, index)).collect();
+        // Filled where they are: collected, they would be copied.
+        let mut frames: ArrayVec<Frame<'_>, MAX_BURST> = ArrayVec::new();
+        frames.extend(burst.iter_mut().map(|packet| frame(packet, index)));
         let outcomes = &mut self.outcomes[..count];
         let mut tap = self.tap.as_mut().filter(|tap| tap.is_active());
         if let Some(tap) = &mut tap {
@@ -201,15 +194,16 @@ impl Worker {
         if let Some(tap) = tap {
             tap.after(outcomes);
         }
-        let ranges: ArrayVec<Range<usize>, MAX_BURST> = frames.iter().map(Frame::range).collect();
+        let mut ranges: ArrayVec<Range<usize>, MAX_BURST> = ArrayVec::new();
+        ranges.extend(frames.iter().map(Frame::range));
         drop(frames);
 
         // What is left in it at the end is freed in one go.
         let mut discarded: Burst<MAX_BURST> = Burst::new();
         let Self { ports, counters, outcomes, .. } = self;
-        for ((mut packet, range), outcome) in burst.drain().zip(ranges).zip(outcomes.iter()) {
+        for ((mut packet, range), outcome) in burst.drain().zip(&ranges).zip(outcomes.iter()) {
             // It always fits: the frame made sure that the range is inside the buffer, and the packet is contiguous.
-            let fits = packet.set_data_range(range).is_ok();
+            let fits = packet.set_data_range(range.clone()).is_ok();
             packet.set_tx_checksums(outcome.udp_checksum.map(tx_checksums));
             let rejected = match outcome.action {
                 Action::Forward if fits => port_links::transmit(ports, counters, forward_to, packet),
@@ -243,25 +237,6 @@ pub(crate) enum Sources {
     Workers,
     /// What other workers want sent.
     Relays,
-}
-
-impl Timebase {
-    /// Reads both clocks.
-    pub fn start() -> Self {
-        Self { unix: now(), instant: Instant::now() }
-    }
-
-    /// The time of day at the start.
-    pub fn unix(&self) -> UnixNanos {
-        self.unix
-    }
-
-    /// The time.
-    #[inline]
-    pub fn now(&self) -> Clock {
-        let elapsed = u64::try_from(self.instant.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        Clock { unix: now(), monotonic: UnixNanos(self.unix.0.saturating_add(elapsed)) }
-    }
 }
 
 #[inline]

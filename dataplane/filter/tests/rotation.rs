@@ -41,7 +41,7 @@ fn no_packet_is_lost_when_keys_rotate() {
         let before = running.observer().report().tally().of(Verdict::Accepted).packets;
         for _ in 0..100 {
             let keys = rotation.key_set(control.clock().unix);
-            control.publish(Entry { peer: Arc::clone(&peer), keys }).unwrap();
+            control.publish(Entry::new(Arc::clone(&peer), keys)).unwrap();
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(running.observer().report().tally().of(Verdict::Accepted).packets > before, "packets flow");

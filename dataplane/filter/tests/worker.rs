@@ -30,7 +30,7 @@ fn a_packet_that_arrives_in_several_buffers_is_judged_as_a_whole() {
 
     let (dictionary, mut writer) = Dictionary::create(eal, 1, 1).unwrap();
     let peer = Arc::new(PeerState::new(peer_key(PEER), Limit::UNLIMITED, 1));
-    writer.publish(Entry { peer, keys: rotation(LOCAL, PEER, TIMES).key_set(now()) }).unwrap();
+    writer.publish(Entry::new(peer, rotation(LOCAL, PEER, TIMES).key_set(now()))).unwrap();
     let settings = Arc::new(support::settings(LOCAL, PEER, "10.2.0.0/16", TIMES));
     let pipeline = Pipeline::new(Parts {
         settings: Arc::clone(&settings),

@@ -5,7 +5,7 @@ use crate::limits::Limit;
 use crate::peer_counters::PeerCounters;
 use crate::peer_encapsulation::PeerEncapsulation;
 use photongate_crypto::backend::prefetch;
-use photongate_drkey::{AsAsKey, KeySet, Protocol};
+use photongate_drkey::{KeySet, Protocol};
 use photongate_wire::IsdAs;
 use std::collections::HashMap;
 use std::fmt;
@@ -21,29 +21,54 @@ pub struct PeerKey {
 }
 
 /// Everything known of one peer at one time. Immutable: a change builds a new entry and replaces the old one whole.
+///
+/// All that packets need of a peer is in two cache lines side by side: in the first how packets from the peer are judged, in the second
+/// the keys of those to it, and the way to the counters. With many peers, to fetch those lines is what a packet waits for most.
+#[repr(C, align(128))]
 pub struct Entry {
     /// What outlives a change of keys.
     pub peer: Arc<PeerState>,
+    /// The peer's, at hand.
+    encapsulation: PeerEncapsulation,
+    is_limited: bool,
     /// The four key containers.
     pub keys: KeySet,
+    /// The peer's counters, at hand.
+    workers: Arc<[PeerCounters]>,
 }
 
 impl Entry {
-    /// Begins to fetch what the packets of one direction need of it. Done for a whole burst in a row, the memory accesses overlap, which
-    /// they would not where each packet's result decides what is done next.
+    /// What is known of `peer` while it has these `keys`.
+    pub fn new(peer: Arc<PeerState>, keys: KeySet) -> Self {
+        let (encapsulation, is_limited, workers) =
+            (peer.encapsulation, peer.limit.is_some(), Arc::clone(&peer.workers));
+        Self { peer, encapsulation, is_limited, keys, workers }
+    }
+
+    /// What passes between the peer and us.
     #[inline]
-    pub(crate) fn prefetch(&self, direction: Direction) {
+    pub(crate) fn encapsulation(&self) -> PeerEncapsulation {
+        self.encapsulation
+    }
+
+    /// Whether the peer has a limit of its own.
+    #[inline]
+    pub(crate) fn is_limited(&self) -> bool {
+        self.is_limited
+    }
+
+    /// What `worker` counts for the peer; `None` if there is no such worker.
+    #[inline]
+    pub(crate) fn counters(&self, worker: usize) -> Option<&PeerCounters> {
+        self.workers.get(worker)
+    }
+
+    /// Begins to fetch all of it. Done for a whole burst in a row, the memory accesses overlap, which they would not where each packet's
+    /// result decides what is done next.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
         prefetch(&self.peer);
-        match direction {
-            Direction::Inbound => {
-                prefetch(&self.keys.inbound_old);
-                prefetch_key(&self.keys.inbound);
-            }
-            Direction::Outbound => {
-                prefetch(&self.keys.outbound_old);
-                prefetch_key(&self.keys.outbound);
-            }
-        }
+        prefetch(&self.workers);
     }
 }
 
@@ -91,13 +116,6 @@ impl PeerState {
         self.limit.as_deref().unwrap_or(&UNLIMITED)
     }
 
-    /// As [`Entry::prefetch`].
-    #[inline]
-    pub(crate) fn prefetch(&self) {
-        prefetch(&self.encapsulation);
-        prefetch(&self.workers);
-    }
-
     /// What `worker` counts for this peer; `None` if there is no such worker.
     #[inline]
     pub fn counters(&self, worker: usize) -> Option<&PeerCounters> {
@@ -108,13 +126,6 @@ impl PeerState {
     pub fn tally(&self) -> Tally {
         self.workers.iter().fold(Tally::default(), |sum, worker| sum + worker.snapshot())
     }
-}
-
-/// Which way packets go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
-    Inbound,
-    Outbound,
 }
 
 /// Finds entries by peer, a burst at a time.
@@ -152,16 +163,6 @@ impl KeyDictionary for MemoryDictionary {
     }
 }
 
-/// A key is some cache lines long, most of which only the portable backend reads.
-#[inline]
-fn prefetch_key(key: &Option<AsAsKey>) {
-    prefetch(key);
-    if let Some(key) = key {
-        prefetch(&key.epoch);
-        prefetch(key.schedule.key());
-    }
-}
-
 fn shared(limit: Limit) -> Option<Arc<Limit>> {
     (!limit.is_unlimited()).then(|| Arc::new(limit))
 }
@@ -169,5 +170,19 @@ fn shared(limit: Limit) -> Option<Arc<Limit>> {
 impl fmt::Display for PeerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.isd_as.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::offset_of;
+
+    #[test]
+    fn an_entry_is_two_cache_lines_one_of_them_for_each_direction() {
+        assert_eq!(size_of::<Entry>(), 128);
+        let at = offset_of!(Entry, keys);
+        assert_eq!((at + offset_of!(KeySet, inbound_old)) / 64, 0);
+        assert_eq!((at + offset_of!(KeySet, outbound)) / 64, 1);
     }
 }

@@ -7,7 +7,7 @@ use crate::burst::ChecksumOffload;
 use crate::frame::Frame;
 use crate::packet::Packet;
 use crate::peer_encapsulation::Encapsulation;
-use photongate_wire::{IpProtocol, Ipv4Mut, Ipv6Mut, Lf2Header, LfHeader, Sum, UdpHeader, UdpMut, checksum};
+use photongate_wire::{IpProtocol, Ipv4Mut, Ipv6Mut, Lf2Header, LfHeader, Sum, UdpHeader, checksum};
 use std::net::IpAddr;
 
 /// What stands behind UDP and in front of the payload.
@@ -17,6 +17,9 @@ pub(crate) trait Header {
 
     /// Writes the header to the start of `bytes`; `None` if they are too few.
     fn emit(&self, bytes: &mut [u8]) -> Option<()>;
+
+    /// The sum of what is written.
+    fn sum(&self) -> Sum;
 }
 
 impl Header for LfHeader {
@@ -26,6 +29,11 @@ impl Header for LfHeader {
     fn emit(&self, bytes: &mut [u8]) -> Option<()> {
         bytes.first_chunk_mut().map(|bytes| self.emit(bytes))
     }
+
+    #[inline]
+    fn sum(&self) -> Sum {
+        self.sum()
+    }
 }
 
 impl Header for Lf2Header {
@@ -34,6 +42,11 @@ impl Header for Lf2Header {
     #[inline]
     fn emit(&self, bytes: &mut [u8]) -> Option<()> {
         bytes.first_chunk_mut().map(|bytes| self.emit(bytes))
+    }
+
+    #[inline]
+    fn sum(&self) -> Sum {
+        self.sum()
     }
 }
 
@@ -58,33 +71,34 @@ pub(crate) fn encapsulate<H: Header>(
     udp_checksum: UdpChecksum,
 ) -> Option<Option<ChecksumOffload>> {
     let overhead = const { H::ENCAPSULATION.overhead() };
-    let payload_len = packet.datagram_len.checked_sub(packet.l3_len)?;
+    let payload_len = packet.datagram_len().checked_sub(packet.l3_len())?;
     let udp_len = u16::try_from(payload_len + overhead).ok()?;
-    let datagram_len = u16::try_from(packet.datagram_len + overhead).ok()?;
+    let datagram_len = u16::try_from(packet.datagram_len() + overhead).ok()?;
     frame.open_gap(packet.payload_at(), overhead)?;
     frame.truncate(packet.end() + overhead);
 
-    let datagram = frame.bytes_mut().get_mut(packet.l2_len..)?;
+    let datagram = frame.bytes_mut().get_mut(packet.l2_len()..)?;
     set_ip(datagram, packet, datagram_len, IpProtocol::UDP)?;
-    let segment = datagram.get_mut(packet.l3_len..)?;
+    let segment = datagram.get_mut(packet.l3_len()..)?;
     let (udp_header, rest) = segment.split_first_chunk_mut()?;
     let (source_port, destination_port) = ports;
-    UdpHeader { source_port, destination_port, length: udp_len, checksum: 0 }.emit(udp_header);
     header.emit(rest)?;
 
     let pseudo_header = pseudo_header(packet, udp_len);
-    let (sum, offload) = match udp_checksum {
+    let (checksum, offload) = match udp_checksum {
         UdpChecksum::Software(payload) => {
-            // Both encapsulations have an even length, so that words are words in both sums.
-            let headers = pseudo_header.add_bytes(segment.get(..overhead)?);
-            (checksum::udp_of(headers.append(payload)), None)
+            let udp = pseudo_header.add_u16(source_port).add_u16(destination_port).add_u16(udp_len);
+            (checksum::udp_of(udp.append(header.sum()).append(payload)), None)
         }
         UdpChecksum::Port => {
             let is_ipv6 = packet.source.is_ipv6();
-            (pseudo_header.folded(), Some(ChecksumOffload { l2_len: packet.l2_len, l3_len: packet.l3_len, is_ipv6 }))
+            (
+                pseudo_header.folded(),
+                Some(ChecksumOffload { l2_len: packet.l2_len(), l3_len: packet.l3_len(), is_ipv6 }),
+            )
         }
     };
-    UdpMut::parse(segment).ok()?.set_checksum(sum);
+    UdpHeader { source_port, destination_port, length: udp_len, checksum }.emit(udp_header);
     Some(offload)
 }
 
@@ -94,13 +108,14 @@ pub(crate) fn encapsulate<H: Header>(
 #[must_use]
 pub(crate) fn decapsulate(frame: &mut Frame<'_>, packet: &mut Packet) -> Option<()> {
     let (overhead, next_protocol) = (packet.encapsulation.overhead(), packet.next_protocol);
-    let datagram_len = packet.datagram_len.checked_sub(overhead).filter(|len| *len >= packet.l3_len)?;
+    let datagram_len = packet.datagram_len().checked_sub(overhead).filter(|len| *len >= packet.l3_len())?;
+    let datagram_len = u16::try_from(datagram_len).ok()?;
     let end = packet.end().checked_sub(overhead)?;
     frame.close_gap(packet.payload_at(), overhead)?;
     frame.truncate(end);
-    packet.datagram_len = datagram_len;
+    packet.set_datagram_len(datagram_len);
     packet.protocol = next_protocol;
-    set_ip(frame.bytes_mut().get_mut(packet.l2_len..)?, packet, u16::try_from(datagram_len).ok()?, next_protocol)
+    set_ip(frame.bytes_mut().get_mut(packet.l2_len()..)?, packet, datagram_len, next_protocol)
 }
 
 /// Sets length and protocol of the IP header, and the checksum of IPv4's.
@@ -114,7 +129,7 @@ fn set_ip(datagram: &mut [u8], packet: &Packet, datagram_len: u16, protocol: IpP
         }
         IpAddr::V6(_) => {
             let mut ip = Ipv6Mut::parse(datagram).ok()?;
-            ip.set_payload_length(datagram_len.checked_sub(u16::try_from(packet.l3_len).ok()?)?);
+            ip.set_payload_length(datagram_len.checked_sub(u16::try_from(packet.l3_len()).ok()?)?);
             ip.set_next_header(protocol);
         }
     }

@@ -6,10 +6,11 @@
 
 use crate::burst::{Action, Burst};
 use crate::clock::Clock;
-use crate::dictionary::{Direction, Entry, KeyDictionary, PeerKey, PeerState};
+use crate::dictionary::{Entry, KeyDictionary};
 use crate::duplicates::{Seen, Spot};
 use crate::encapsulation;
 use crate::lanes::{Lanes, MAX_BURST};
+use crate::peers::Peers;
 use crate::pipeline::Pipeline;
 use crate::probe::{Probe, Stage};
 use crate::segment_size;
@@ -35,8 +36,20 @@ pub(crate) type Entries<'d> = [Option<&'d Entry>; MAX_BURST];
 /// What was found for each packet.
 pub(crate) type AllFound<'d> = [Option<Found<'d>>; MAX_BURST];
 
-/// Where the duplicate filter records each packet.
-type Spots = [Spot; MAX_BURST];
+/// Where the duplicate filter records each packet in `lanes`, in their order.
+#[derive(Default)]
+struct Spots {
+    lanes: Lanes,
+    spots: ArrayVec<Spot, MAX_BURST>,
+}
+
+impl Spots {
+    /// Those of the packets that are still `alive`.
+    #[inline]
+    fn of(&self, alive: Lanes) -> impl Iterator<Item = (usize, &Spot)> {
+        self.lanes.into_iter().zip(&self.spots).filter(move |(lane, _)| alive.contains(*lane))
+    }
+}
 
 impl Pipeline {
     /// Takes the packets in `alive` through all inbound stages. All of them are settled at the end.
@@ -50,18 +63,22 @@ impl Pipeline {
     ) {
         let all = alive;
         let lf2 = self.inbound_lf2(burst, alive);
-        let entries = look_up_entries(burst, alive, dictionary, Direction::Inbound);
+        let entries = look_up_entries(burst, alive, dictionary);
         let mut found = [None; MAX_BURST];
         self.find_keys(burst, &mut alive, &entries, now, &mut found);
         self.prefetch_counters(alive, &entries);
         probe.end_of(Stage::LookUp);
         self.check_limits(burst, &mut alive, &found, now);
         probe.end_of(Stage::LimitCheck);
+        burst.prefetch_payloads(alive.and(lf2));
         self.check_macs(burst, &mut alive, lf2, &found);
+        // Not before: who has no key shall cost no more than that.
+        burst.prefetch_payloads(alive.without(lf2));
         if !lf2.is_empty() {
             self.check_tags(burst, &mut alive, lf2, &found);
         }
-        let spots = self.locate(burst, alive, &found);
+        let mut spots = Spots::default();
+        self.locate(burst, alive, &found, &mut spots);
         self.check_sources(burst, &mut alive);
         probe.end_of(Stage::Mac);
         self.test_duplicates(burst, &mut alive, &spots);
@@ -101,7 +118,7 @@ impl Pipeline {
         entry: &'d Entry,
         now: Clock,
     ) -> Result<Found<'d>, DropReason> {
-        if !entry.peer.encapsulation().accept.contains(burst.packets[lane].encapsulation) {
+        if !entry.encapsulation().accept.contains(burst.packets[lane].encapsulation) {
             return Err(DropReason::MalformedHeader);
         }
         let times = &self.settings.times;
@@ -127,10 +144,10 @@ impl Pipeline {
         let unlimited = self.settings.authenticated.is_unlimited() && self.settings.overall.is_unlimited();
         for lane in *alive {
             let Some(hit) = found[lane] else { continue };
-            if unlimited && hit.entry.peer.limit().is_unlimited() {
+            if unlimited && !hit.entry.is_limited() {
                 continue;
             }
-            let bytes = burst.packets[lane].datagram_len as u64;
+            let bytes = burst.packets[lane].datagram_len() as u64;
             let refused = [
                 (hit.entry.peer.limit(), DropReason::RateLimitPeer),
                 (&self.settings.authenticated, DropReason::RateLimitAuthenticated),
@@ -157,7 +174,7 @@ impl Pipeline {
             };
             lanes.push(lane);
             jobs.push(MacJob {
-                schedule: &hit.key.schedule,
+                as_as: &hit.key.key,
                 host_as: host_as_input(packet.peer.protocol, self.settings.lf.public(packet.destination).into()),
                 host_host: host_host_input(packet.source.into()),
                 message: lf::mac_input(&packet.header, payload_len),
@@ -166,7 +183,7 @@ impl Pipeline {
         let mut tags = [Tag::default(); MAX_BURST];
         self.backend.macs(&jobs, &mut tags[..jobs.len()]);
         for ((&lane, job), tag) in lanes.iter().zip(&jobs).zip(&tags) {
-            if !tag.matches(&burst.packets[lane].tag) && !self.matches_with_trailer(burst, lane, job) {
+            if !tag.matches(&burst.packets[lane].tag()) && !self.matches_with_trailer(burst, lane, job) {
                 burst.drop_packet(alive, lane, DropReason::BadMac);
             }
         }
@@ -183,13 +200,13 @@ impl Pipeline {
         let packet = &burst.packets[lane];
         let Some(frame) = burst.frames.get(lane) else { return false };
         let plain_len = frame.len().saturating_sub(lf::ENCAPSULATION_LEN);
-        let padded = frame.len() > packet.end() && [MIN_FRAME, packet.l2_len + MIN_PAYLOAD].contains(&plain_len);
+        let padded = frame.len() > packet.end() && [MIN_FRAME, packet.l2_len() + MIN_PAYLOAD].contains(&plain_len);
         let Ok(payload_len) = u16::try_from(frame.len().saturating_sub(packet.protected_at())) else { return false };
         if !padded {
             return false;
         }
         let job = MacJob { message: lf::mac_input(&packet.header, payload_len), ..*job };
-        let matches = self.backend.mac(&job).matches(&packet.tag);
+        let matches = self.backend.mac(&job).matches(&packet.tag());
         burst.packets[lane].covers_trailer = matches;
         matches
     }
@@ -222,23 +239,23 @@ impl Pipeline {
     }
 
     /// Where the duplicate filter would have recorded each packet. The memory there is fetched while other things are done.
-    fn locate(&self, burst: &Burst<'_, '_>, alive: Lanes, found: &AllFound<'_>) -> Spots {
-        let mut spots = [Spot::NONE; MAX_BURST];
-        let Some(duplicates) = &self.duplicates else { return spots };
+    fn locate(&self, burst: &Burst<'_, '_>, alive: Lanes, found: &AllFound<'_>, spots: &mut Spots) {
+        let Some(duplicates) = &self.duplicates else { return };
+        spots.lanes = alive;
         for lane in alive {
-            if let Some(hit) = found[lane] {
-                spots[lane] = duplicates.locate(burst.packets[lane].tag.as_bytes(), hit.sent);
-                duplicates.prefetch(&spots[lane]);
-            }
+            // There is a key for each packet whose MAC was right.
+            let at = |hit: Found<'_>| duplicates.locate(burst.packets[lane].tag().as_bytes(), hit.sent);
+            let spot = found[lane].map_or(Spot::NONE, at);
+            duplicates.prefetch(&spot);
+            spots.spots.push(spot);
         }
-        spots
     }
 
     /// Refuses replays before their payload is hashed. Nothing is entered yet.
     fn test_duplicates(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, spots: &Spots) {
         let Some(duplicates) = &self.duplicates else { return };
-        for lane in *alive {
-            if let Some(reason) = refusal(duplicates.contains_at(&spots[lane])) {
+        for (lane, spot) in spots.of(*alive) {
+            if let Some(reason) = refusal(duplicates.contains_at(spot)) {
                 burst.drop_packet(alive, lane, reason);
             }
         }
@@ -265,8 +282,8 @@ impl Pipeline {
     /// Enters each packet into the duplicate filter; of two equal ones in this burst, the second is refused here.
     fn insert_duplicates(&mut self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, spots: &Spots) {
         let Some(duplicates) = &mut self.duplicates else { return };
-        for lane in *alive {
-            if let Some(reason) = refusal(duplicates.insert_at(&spots[lane])) {
+        for (lane, spot) in spots.of(*alive) {
+            if let Some(reason) = refusal(duplicates.insert_at(spot)) {
                 burst.drop_packet(alive, lane, reason);
             }
         }
@@ -280,7 +297,7 @@ impl Pipeline {
             && self.settings.wireguard.is_none();
         for lane in *alive {
             let Some(hit) = found[lane] else { continue };
-            if unlimited && hit.entry.peer.limit().is_unlimited() {
+            if unlimited && !hit.entry.is_limited() {
                 continue;
             }
             let limits = [
@@ -297,14 +314,14 @@ impl Pipeline {
     }
 
     /// A SYN from a peer asks our host for segments; those must fit once we have encapsulated them.
-    fn clamp_inbound(&self, burst: &mut Burst<'_, '_>, lane: usize, peer: &PeerState) {
+    fn clamp_inbound(&self, burst: &mut Burst<'_, '_>, lane: usize, entry: &Entry) {
         if !self.settings.clamp_mss {
             return;
         }
         let (Some(frame), Some(packet)) = (burst.frames.get_mut(lane), burst.packets.get(lane)) else { return };
         let ingress = self.settings.ports.get(usize::from(frame.port().0));
         if let Some(port) = ingress {
-            segment_size::clamp(frame, packet, port.mtu.saturating_sub(peer.encapsulation().send.overhead()));
+            segment_size::clamp(frame, packet, port.mtu.saturating_sub(entry.encapsulation().send.overhead()));
         }
     }
 
@@ -318,7 +335,7 @@ impl Pipeline {
             };
             if decapsulated {
                 if let Some(hit) = found[lane] {
-                    self.clamp_inbound(burst, lane, &hit.entry.peer);
+                    self.clamp_inbound(burst, lane, hit.entry);
                 }
                 self.deliver(burst, lane, Verdict::Accepted, self.settings.inbound_next_hop, now);
             } else {
@@ -344,24 +361,20 @@ pub(crate) fn look_up_entries<'d, D: KeyDictionary + ?Sized>(
     burst: &Burst<'_, '_>,
     lanes: Lanes,
     dictionary: &'d D,
-    direction: Direction,
 ) -> Entries<'d> {
-    let mut peers: ArrayVec<PeerKey, MAX_BURST> = ArrayVec::new();
+    let mut peers = Peers::new();
+    let mut places = [0; MAX_BURST];
     for lane in lanes {
-        peers.push(burst.packets[lane].peer);
+        places[lane] = peers.place(burst.packets[lane].peer);
     }
     let mut found = [None; MAX_BURST];
-    dictionary.look_up(&peers, &mut found);
-    let found = &found[..peers.len()];
+    dictionary.look_up(peers.as_slice(), &mut found);
     for entry in found.iter().flatten() {
-        entry.prefetch(direction);
-    }
-    for entry in found.iter().flatten() {
-        entry.peer.prefetch();
+        entry.prefetch();
     }
     let mut entries = [None; MAX_BURST];
-    for (lane, entry) in lanes.into_iter().zip(found) {
-        entries[lane] = *entry;
+    for lane in lanes {
+        entries[lane] = found[usize::from(places[lane]) % MAX_BURST];
     }
     entries
 }

@@ -15,6 +15,11 @@ impl Lanes {
         self.0 &= !(1 << (lane % MAX_BURST));
     }
 
+    #[inline]
+    pub(crate) fn contains(self, lane: usize) -> bool {
+        self.0 & 1 << (lane % MAX_BURST) != 0
+    }
+
     /// Those that are in both sets.
     #[inline]
     pub(crate) fn and(self, other: Self) -> Self {

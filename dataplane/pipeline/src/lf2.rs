@@ -44,7 +44,7 @@ impl Pipeline {
         drop(jobs);
         let mut authentic = Lanes::default();
         for (lane, tag) in lanes.into_iter().zip(tags) {
-            if tag.matches(&burst.packets[lane].tag) {
+            if tag.matches(&burst.packets[lane].tag()) {
                 authentic.insert(lane);
             }
         }
@@ -58,8 +58,8 @@ impl Pipeline {
         let header = burst.frames.get(lane)?.bytes().get(packet.payload_at() + udp::HEADER_LEN..)?.first_chunk()?;
         let data = burst.protected(lane)?;
         Some(CmacJob {
-            schedule: &hit.key.schedule,
-            host_as: host_as_input(hit.entry.peer.key.protocol, self.settings.lf.public(packet.destination).into()),
+            as_as: &hit.key.key,
+            host_as: host_as_input(packet.peer.protocol, self.settings.lf.public(packet.destination).into()),
             host_host: lf2_host_host_input(packet.source.into()),
             head: lf2::tag_head(header, u16::try_from(data.len()).ok()?),
             data,
@@ -94,7 +94,7 @@ impl Pipeline {
             header.timestamp = timestamp;
             lanes.push(lane);
             jobs.push(CmacJob {
-                schedule: &key.schedule,
+                as_as: &key.key,
                 host_as: host_as_input(packet.peer.protocol, packet.destination.into()),
                 host_host: lf2_host_host_input(self.settings.lf.public(packet.source).into()),
                 head: tag_head(header, payload_len),

@@ -25,6 +25,7 @@ mod outbound;
 mod packet;
 mod peer_counters;
 mod peer_encapsulation;
+mod peers;
 mod pipeline;
 mod probe;
 pub mod routes;

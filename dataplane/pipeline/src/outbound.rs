@@ -2,7 +2,7 @@
 
 use crate::burst::{Action, Burst};
 use crate::clock::Clock;
-use crate::dictionary::{Direction, KeyDictionary};
+use crate::dictionary::KeyDictionary;
 use crate::encapsulation::{self, Header, UdpChecksum};
 use crate::inbound::{Entries, look_up_entries};
 use crate::lanes::{Lanes, MAX_BURST};
@@ -32,7 +32,8 @@ impl Pipeline {
         probe: &mut P,
     ) {
         let all = alive;
-        let entries = look_up_entries(burst, alive, dictionary, Direction::Outbound);
+        burst.prefetch_payloads(alive);
+        let entries = look_up_entries(burst, alive, dictionary);
         self.prefetch_counters(alive, &entries);
         let keys = outbound_keys(burst, &mut alive, &entries, now);
         probe.end_of(Stage::LookUp);
@@ -60,7 +61,7 @@ impl Pipeline {
             let (Some(frame), Some(packet)) = (burst.frames.get_mut(lane), burst.packets.get(lane)) else { continue };
             let mtu = self.egress(frame.port()).map_or(0, |port| port.mtu);
             let overhead = packet.encapsulation.overhead();
-            if packet.datagram_len + overhead > mtu {
+            if packet.datagram_len() + overhead > mtu {
                 let fits = mtu.saturating_sub(overhead);
                 let replied = too_big::reply(frame, packet, fits, &self.settings.icmp_errors, now);
                 alive.remove(lane);
@@ -124,7 +125,7 @@ impl Pipeline {
             let (Some(key), packet) = (keys[lane], &burst.packets[lane]) else { continue };
             // Neither fails: the key's epoch has begun, and what has a 16-bit length fits 16 bits without its header.
             let timestamp = sent.since_epoch(key.epoch.start);
-            let payload_len = u16::try_from(packet.datagram_len - packet.l3_len);
+            let payload_len = u16::try_from(packet.datagram_len() - packet.l3_len());
             let (Some(timestamp), Ok(payload_len)) = (timestamp, payload_len) else {
                 burst.drop_packet(alive, lane, DropReason::OutboundNoKey);
                 continue;
@@ -136,7 +137,7 @@ impl Pipeline {
             header.timestamp = timestamp;
             lanes.push(lane);
             jobs.push(MacJob {
-                schedule: &key.schedule,
+                as_as: &key.key,
                 host_as: host_as_input(packet.peer.protocol, packet.destination.into()),
                 host_host: host_host_input(self.settings.lf.public(packet.source).into()),
                 message: header.mac_input(payload_len),
@@ -183,7 +184,7 @@ fn choose_encapsulations(burst: &mut Burst<'_, '_>, alive: Lanes, entries: &Entr
     let mut lf2 = Lanes::default();
     for lane in alive {
         let (Some(entry), Some(packet)) = (entries[lane], burst.packets.get_mut(lane)) else { continue };
-        packet.encapsulation = entry.peer.encapsulation().send;
+        packet.encapsulation = entry.encapsulation().send;
         if packet.encapsulation == Encapsulation::Lf2 {
             lf2.insert(lane);
         }

@@ -13,17 +13,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What later stages need to know of an IP packet.
 ///
-/// It is written field by field where it stays: a copy of it would have to wait until all fields have left for memory.
+/// It is written field by field where it stays: a copy of it would have to wait until all fields have left for memory. Two cache lines
+/// hold it, so that to make it empty takes a few instructions and no call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packet {
     /// Of inbound packets: the peer that the header names, proven or not. Of outbound packets: the peer they are for.
     pub(crate) peer: PeerKey,
-    /// Bytes before the IP header.
-    pub(crate) l2_len: usize,
-    /// Bytes of the IP header, options included; of IPv6 the fixed header.
-    pub(crate) l3_len: usize,
-    /// Bytes of the IP header and its payload, by the header's own account.
-    pub(crate) datagram_len: usize,
+    l2_len: u16,
+    l3_len: u16,
+    datagram_len: u32,
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     /// What the first byte behind the IP header belongs to.
@@ -34,10 +32,9 @@ pub(crate) struct Packet {
     pub(crate) next_protocol: IpProtocol,
     /// Of inbound packets: when the sender says it sent the packet, within an epoch yet to be found.
     pub(crate) timestamp: EpochNanos,
-    /// Of inbound packets in LF: the whole header, at hand for every stage without a look at the frame.
+    /// Of inbound packets in LF: the whole header, at hand for every stage without a look at the frame. Of those in `lf2`: the tag, in
+    /// the place of LF's MAC.
     pub(crate) header: [u8; lf::HEADER_LEN],
-    /// Of inbound packets: the MAC or tag that the header ends with.
-    pub(crate) tag: Tag,
     /// Of inbound packets: the MAC covers what stands behind the datagram too.
     pub(crate) covers_trailer: bool,
 }
@@ -71,7 +68,6 @@ impl Packet {
         next_protocol: IpProtocol::NO_NEXT_HEADER,
         timestamp: EpochNanos(0),
         header: [0; lf::HEADER_LEN],
-        tag: Tag::from_bytes([0; Tag::LEN]),
         covers_trailer: false,
     };
 
@@ -87,20 +83,19 @@ impl Packet {
         settings: &Settings,
     ) -> Result<Class, DropReason> {
         let ethernet = Ethernet::parse(frame).map_err(|_| DropReason::Malformed)?;
-        self.l2_len = ethernet.header_len();
+        self.l2_len = ethernet.header_len() as u16;
         match ethernet.ethertype() {
             EtherType::IPV4 => {
                 let ip = Ipv4::parse(ethernet.payload()).map_err(|_| DropReason::Malformed)?;
                 if !ip.is_checksum_valid() {
                     return Err(DropReason::BadIpChecksum);
                 }
-                self.l3_len = ip.header().len();
-                self.datagram_len = ip.datagram().len();
-                self.source = ip.source().into();
-                self.destination = ip.destination().into();
+                self.l3_len = ip.header().len() as u16;
+                self.datagram_len = ip.datagram().len() as u32;
                 self.protocol = ip.protocol();
                 let control = is_link_scope_v4(ip.destination());
-                self.direct(ip.payload(), ip.is_fragment(), control, port, settings)
+                let addresses = (ip.source().into(), ip.destination().into());
+                self.direct(addresses, ip.payload(), ip.is_fragment(), control, port, settings)
             }
             EtherType::IPV6 => self.classify_v6(ethernet.payload(), port, settings),
             EtherType::ARP | EtherType::LLDP | EtherType::SLOW_PROTOCOLS => {
@@ -117,28 +112,29 @@ impl Packet {
             return Err(DropReason::MappedAddress);
         }
         let upper = ip.upper_layer().map_err(|_| DropReason::Malformed)?;
-        self.l3_len = ipv6::HEADER_LEN;
-        self.datagram_len = ip.datagram().len();
-        self.source = ip.source().into();
-        self.destination = ip.destination().into();
+        self.l3_len = ipv6::HEADER_LEN as u16;
+        self.datagram_len = ip.datagram().len() as u32;
         self.protocol = ip.next_header();
         let neighbour_discovery = upper.protocol() == IpProtocol::ICMPV6
             && ip.hop_limit() == u8::MAX
             && Icmpv6Type::of(upper.payload()).is_some_and(Icmpv6Type::is_neighbor_discovery);
         let control = neighbour_discovery || is_link_scope_v6(ip.destination());
-        self.direct(ip.payload(), upper.fragment().is_some(), control, port, settings)
+        let addresses = (ip.source().into(), ip.destination().into());
+        self.direct(addresses, ip.payload(), upper.fragment().is_some(), control, port, settings)
     }
 
-    /// The packet's direction. `payload` is what stands behind the IP header.
+    /// The packet's direction, by where it comes from and goes to. `payload` is what stands behind the IP header.
     #[inline]
     fn direct(
         &mut self,
+        (source, destination): (IpAddr, IpAddr),
         payload: &[u8],
         is_fragment: bool,
         is_control: bool,
         port: &PortSettings,
         settings: &Settings,
     ) -> Result<Class, DropReason> {
+        (self.source, self.destination) = (source, destination);
         if is_control {
             return Ok(Class::Control(port.control));
         }
@@ -150,14 +146,14 @@ impl Packet {
             self.read_header(encapsulation, payload)?;
             return Ok(Class::Inbound);
         }
-        if port.addresses.contains(&self.destination) {
+        if port.addresses.contains(&destination) {
             return Ok(Class::Control(ControlPolicy::Kernel));
         }
-        if is_link_local(self.source) {
+        if is_link_local(source) {
             // Routers must not forward it (RFC 4291 section 2.5.6): it is not from where it came.
             return Err(DropReason::Malformed);
         }
-        let route = if port.role == Role::Outside { None } else { settings.routes.look_up(self.destination) };
+        let route = if port.role == Role::Outside { None } else { settings.routes.look_up(destination) };
         match (route, port.role) {
             (Some(_), _) if is_fragment => Err(DropReason::FragmentOutbound),
             (Some(route), _) => {
@@ -198,14 +194,13 @@ impl Packet {
                     return Err(DropReason::MalformedHeader);
                 }
                 self.header = *lf.as_bytes();
-                self.tag = Tag::from_bytes(lf.mac());
                 self.timestamp = lf.timestamp();
                 self.next_protocol = lf.next_protocol();
                 self.peer = PeerKey { isd_as: lf.src_as(), protocol: Protocol(lf.drkey_protocol()) };
             }
             Encapsulation::Lf2 => {
                 let (lf2, _) = Lf2::split(header).map_err(|_| DropReason::MalformedHeader)?;
-                self.tag = Tag::from_bytes(lf2.tag());
+                lf::set_mac(&mut self.header, &lf2.tag());
                 self.timestamp = lf2.timestamp();
                 self.next_protocol = lf2.next_protocol();
                 self.peer = PeerKey { isd_as: lf2.src_as(), protocol: Protocol(lf2.drkey_protocol()) };
@@ -214,10 +209,40 @@ impl Packet {
         Ok(())
     }
 
+    /// Bytes before the IP header.
+    #[inline]
+    pub(crate) const fn l2_len(&self) -> usize {
+        self.l2_len as usize
+    }
+
+    /// Bytes of the IP header, options included; of IPv6 the fixed header.
+    #[inline]
+    pub(crate) const fn l3_len(&self) -> usize {
+        self.l3_len as usize
+    }
+
+    /// Bytes of the IP header and its payload, by the header's own account.
+    #[inline]
+    pub(crate) const fn datagram_len(&self) -> usize {
+        self.datagram_len as usize
+    }
+
+    /// Notes that the datagram is that long now.
+    #[inline]
+    pub(crate) const fn set_datagram_len(&mut self, len: u16) {
+        self.datagram_len = len as u32;
+    }
+
+    /// Of inbound packets: the MAC or tag that the header ends with.
+    #[inline]
+    pub(crate) fn tag(&self) -> Tag {
+        Tag::from_bytes(Lf::new(&self.header).mac())
+    }
+
     /// Offset in the frame of the first byte behind the IP header.
     #[inline]
     pub(crate) const fn payload_at(&self) -> usize {
-        self.l2_len + self.l3_len
+        self.l2_len() + self.l3_len()
     }
 
     /// A UDP source port by the flow inside, from 49152 on. It need not be unique, just the same for a whole flow, so that
@@ -253,7 +278,7 @@ impl Packet {
     /// Offset in the frame of the first byte behind the datagram.
     #[inline]
     pub(crate) const fn end(&self) -> usize {
-        self.l2_len + self.datagram_len
+        self.l2_len() + self.datagram_len()
     }
 }
 
@@ -280,4 +305,14 @@ fn is_link_local(source: IpAddr) -> bool {
 const DYNAMIC_PORTS: u16 = 49_152;
 
 /// 2^64 divided by the golden ratio: multiplying by it spreads what differs in a few bits (Knuth, "Sorting and Searching", 6.4).
-const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const GOLDEN_RATIO: u64 = 0x9e37_79b9_7f4a_7c15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_packet_fits_two_cache_lines() {
+        assert!(size_of::<Packet>() <= 128, "{} bytes", size_of::<Packet>());
+    }
+}

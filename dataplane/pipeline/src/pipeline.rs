@@ -195,7 +195,7 @@ impl Pipeline {
         let destination = self.settings.destinations.as_deref().and_then(|limits| limits.look_up(packet.destination));
         let wireguard = self.settings.wireguard.as_ref().and_then(|settings| settings.limit(protocol?, inner));
         let extra = [destination.map(|limit| (limit, DropReason::RateLimitDestination)), wireguard];
-        let bytes = packet.datagram_len as u64;
+        let bytes = packet.datagram_len() as u64;
         let all = limits.into_iter().chain(extra.into_iter().flatten());
         let mut taken: ArrayVec<&Limit, MAX_LIMITS> = ArrayVec::new();
         for (limit, reason) in all {
@@ -225,7 +225,7 @@ impl Pipeline {
             return burst.settle(lane, verdict, Action::Kernel);
         }
         // What was encapsulated has been measured before: here it is the datagram inside.
-        if packet.datagram_len > egress.mtu {
+        if packet.datagram_len() > egress.mtu {
             let replied = too_big::reply(frame, packet, egress.mtu, &self.settings.icmp_errors, now);
             let action = if replied { Action::Reply } else { Action::Discard };
             return burst.settle(lane, Verdict::Dropped(DropReason::TooBig), action);
@@ -256,7 +256,7 @@ impl Pipeline {
     /// Begins to fetch the counters of the peers whose entries were found.
     pub(crate) fn prefetch_counters(&self, lanes: Lanes, entries: &[Option<&Entry>; MAX_BURST]) {
         for lane in lanes {
-            if let Some(counters) = entries[lane].and_then(|entry| entry.peer.counters(self.worker)) {
+            if let Some(counters) = entries[lane].and_then(|entry| entry.counters(self.worker)) {
                 counters.prefetch();
             }
         }
@@ -266,7 +266,7 @@ impl Pipeline {
     pub(crate) fn count_for_peers(&self, burst: &Burst<'_, '_>, lanes: Lanes, entries: &[Option<&Entry>; MAX_BURST]) {
         for lane in lanes {
             let (Some(entry), Some(outcome)) = (entries[lane], burst.outcomes.get(lane)) else { continue };
-            if let Some(counters) = entry.peer.counters(self.worker) {
+            if let Some(counters) = entry.counters(self.worker) {
                 counters.count(outcome.verdict, burst.received[lane]);
             }
         }

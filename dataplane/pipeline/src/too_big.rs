@@ -20,19 +20,19 @@ pub(crate) fn reply(frame: &mut Frame<'_>, packet: &Packet, fits: usize, limit: 
 
 fn write(frame: &mut Frame<'_>, packet: &Packet, fits: usize, limit: &Limit, now: Clock) -> Option<()> {
     let mut buffer = [0; MAX_LINK_HEADER + too_big::MAX_LEN_V6];
-    let (link_header, datagram) = frame.bytes().split_at_checked(packet.l2_len)?;
+    let (link_header, datagram) = frame.bytes().split_at_checked(packet.l2_len())?;
     if Ethernet::parse(frame.bytes()).ok()?.destination().is_multicast() {
         // One packet to a group would make many filters answer (RFC 1122 section 3.2.2).
         return None;
     }
-    let (link_copy, rest) = buffer.split_at_mut_checked(packet.l2_len)?;
+    let (link_copy, rest) = buffer.split_at_mut_checked(packet.l2_len())?;
     link_copy.copy_from_slice(link_header);
     let answer = match packet.destination {
         IpAddr::V4(own) => TooBig::for_ipv4(&Ipv4::parse(datagram).ok()?, own, u16::try_from(fits).ok()?),
         IpAddr::V6(own) => TooBig::for_ipv6(&Ipv6::parse(datagram).ok()?, own, u32::try_from(fits).ok()?),
     }
     .ok()?;
-    let len = packet.l2_len + answer.emit(rest)?.len();
+    let len = packet.l2_len() + answer.emit(rest)?.len();
     if !limit.take(len as u64, now.monotonic) {
         return None;
     }

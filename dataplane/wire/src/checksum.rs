@@ -28,7 +28,14 @@ impl Sum {
     #[inline]
     #[must_use]
     pub fn add_u16(self, word: u16) -> Self {
-        self.add_bytes(&word.to_be_bytes())
+        self.append(Self { words: u64::from(word.to_be()), odd: false })
+    }
+
+    /// The sum with one big-endian 64-bit number appended.
+    #[inline]
+    #[must_use]
+    pub fn add_u64(self, number: u64) -> Self {
+        self.append(Self { words: number.to_be(), odd: false })
     }
 
     /// The sum with what `other` is the sum of appended.
@@ -89,11 +96,8 @@ pub fn update_all<const N: usize>(checksum: u16, words: [(u16, u16); N]) -> u16 
 #[inline]
 #[must_use]
 pub fn pseudo_header_v4(source: Ipv4Addr, destination: Ipv4Addr, protocol: IpProtocol, length: u16) -> Sum {
-    Sum::ZERO
-        .add_bytes(&source.octets())
-        .add_bytes(&destination.octets())
-        .add_u16(u16::from(protocol.0))
-        .add_u16(length)
+    let addresses = u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits());
+    Sum::ZERO.add_u64(addresses).add_u16(u16::from(protocol.0)).add_u16(length)
 }
 
 /// The sum of IPv6's pseudo-header (RFC 8200 section 8.1).
@@ -148,7 +152,11 @@ fn sum_words(bytes: &[u8]) -> u64 {
         high += word >> 32;
     }
     let low = all.wrapping_sub(high << 32);
-    let sum = add(low, high);
+    let mut sum = add(low, high);
+    let mut rest = rest;
+    if let Some((half, behind)) = rest.split_first_chunk() {
+        (sum, rest) = (add(sum, u64::from(u32::from_ne_bytes(*half))), behind);
+    }
     if rest.is_empty() {
         return sum;
     }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::{EpochNanos, IpProtocol, IsdAs, Malformed, udp};
+use crate::{EpochNanos, IpProtocol, IsdAs, Malformed, Sum, udp};
 
 /// Bytes known to hold one whole LF header. What it says is unverified until the MAC has been checked.
 #[derive(Clone, Copy, Debug)]
@@ -130,6 +130,19 @@ impl LfHeader {
         mac_blocks(start, self.timestamp.0.swap_bytes(), hash(0), hash(8))
     }
 
+    /// The sum of all 56 bytes, without a look at them: what has just been written field by field cannot be read whole for a while.
+    #[inline]
+    #[must_use]
+    pub fn sum(&self) -> Sum {
+        Sum::ZERO
+            .add_u64(self.src_as.bits())
+            .add_u16(self.drkey_protocol)
+            .add_u16(u16::from(self.next_protocol.0))
+            .add_u64(self.timestamp.0)
+            .add_bytes(&self.hash)
+            .add_bytes(&self.mac)
+    }
+
     /// Writes the fields over all 56 bytes.
     #[inline]
     pub fn emit(&self, bytes: &mut [u8; HEADER_LEN]) {
@@ -228,6 +241,12 @@ mod tests {
         for payload_len in [16, 0, u16::MAX, 0x0102] {
             assert_eq!(header.mac_input(payload_len), mac_input(&captured(), payload_len));
         }
+    }
+
+    #[test]
+    fn the_sum_follows_from_the_fields_as_from_the_bytes() {
+        let sum = LfHeader::parse(&captured()).unwrap().sum();
+        assert_eq!(sum.folded(), Sum::ZERO.add_bytes(&captured()).folded());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::{EpochNanos, IpProtocol, IsdAs, Malformed, udp};
+use crate::{EpochNanos, IpProtocol, IsdAs, Malformed, Sum, udp};
 
 /// Bytes known to hold one whole `lf2` header. What it says is unverified until the tag has been checked.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +99,18 @@ impl Lf2Header {
         })
     }
 
+    /// The sum of all 36 bytes, without a look at them, as [`crate::LfHeader::sum`].
+    #[inline]
+    #[must_use]
+    pub fn sum(&self) -> Sum {
+        Sum::ZERO
+            .add_u16(u16::from_be_bytes([VERSION, self.next_protocol.0]))
+            .add_u16(self.drkey_protocol)
+            .add_u64(self.src_as.bits())
+            .add_u64(self.timestamp.0)
+            .add_bytes(&self.tag)
+    }
+
     /// Writes the fields over all 36 bytes.
     #[inline]
     pub fn emit(&self, bytes: &mut [u8; HEADER_LEN]) {
@@ -173,6 +185,12 @@ mod tests {
     fn the_tag_covers_the_rest_of_the_header_and_the_length() {
         let expected = hex("f21112340001ff00 000001110000a0fa 4014690a0010 0000 0000000000000000");
         assert_eq!(tag_head(&example(), 16).as_flattened(), expected);
+    }
+
+    #[test]
+    fn the_sum_follows_from_the_fields_as_from_the_bytes() {
+        let sum = Lf2Header::parse(&example()).unwrap().sum();
+        assert_eq!(sum.folded(), Sum::ZERO.add_bytes(&example()).folded());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `photongate bench pipeline`: cycles per packet, of one case or of a table of them.
 
+mod suite;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -61,14 +63,15 @@ pub(super) struct Arguments {
     /// Write 1,024 of the packets into a capture file, and measure nothing.
     #[arg(long, value_name = "FILE", conflicts_with = "suite")]
     write_pcap: Option<PathBuf>,
-    /// Measure a table of cases one after the other: sizes, directions, peers, workers.
-    #[arg(long, conflicts_with_all = ["payload", "size", "direction", "peers", "workers", "source", "bad_mac", "replays", "malformed"])]
+    /// Measure a table of cases one after the other (sizes, directions, encapsulations, peers, workers), and say which of our goals they
+    /// reach.
+    #[arg(long, conflicts_with_all = ["payload", "size", "direction", "encapsulation", "peers", "workers", "source", "bad_mac", "replays", "malformed"])]
     suite: bool,
     /// How long to go on, for each case; making the packets takes part of it.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
     /// Packets taken from the port at a time: 1 to 64.
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, default_value_t = 64)]
     burst: usize,
     /// Take memory from hugepages, as in operation with network cards.
     #[arg(long)]
@@ -99,7 +102,7 @@ enum DirectionArgument {
 /// Runs the command.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.suite {
-        return suite(arguments);
+        return suite::run(arguments);
     }
     let params = arguments.params();
     let session = Session::new(params.peers, params.workers, params.size.longest(), arguments.hugepages);
@@ -138,81 +141,13 @@ impl Arguments {
     }
 }
 
-/// All cases in one process, one after the other, so that they can be compared.
-fn suite(arguments: &Arguments) -> Result<(), Failure> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(2);
-    let session = Session::new(MANY_PEERS, workers, LONGEST_OF_SUITE, arguments.hugepages);
-    let mut session = session.map_err(|error| refused(&error))?;
-    let mut cases = Vec::new();
-    for direction in [Direction::In, Direction::InBadMac, Direction::Out, Direction::Forward] {
-        for payload in [64, 512, LONGEST_OF_SUITE] {
-            cases.push((direction, Size::Fixed(payload), FEW_PEERS, 1));
-        }
-    }
-    for peers in [1_000, MANY_PEERS] {
-        cases.push((Direction::In, Size::Fixed(64), peers, 1));
-    }
-    cases.push((Direction::Out, Size::Fixed(64), MANY_PEERS, 1));
-    cases.push((Direction::In, Size::Imix, FEW_PEERS, 1));
-    if workers > 1 {
-        cases.push((Direction::In, Size::Fixed(64), FEW_PEERS, workers));
-    }
-    let mut measured = Vec::new();
-    for (direction, size, peers, workers) in cases {
-        let params = PipelineParams { size, direction, peers, workers, ..arguments.params() };
-        let results = session.run(&params).map_err(|error| refused(&error))?;
-        if !arguments.json {
-            output::print(&row(&params, &results))?;
-        }
-        measured.push((params, results));
-    }
-    let ratios = ratios(&measured);
-    if !arguments.json {
-        let lines = ratios.iter().map(|(name, ratio)| format!("{ratio:>10.2}  {name}\n"));
-        return output::print(&lines.collect::<String>());
-    }
-    let cases: Vec<Value> = measured
-        .iter()
-        .map(|(params, results)| json!({ "params": describe(params, arguments), "results": figures(params, results) }))
-        .collect();
-    let ratios: Map<String, Value> =
-        ratios.into_iter().map(|(name, ratio)| (name.to_owned(), json!((ratio * 1000.0).round() / 1000.0))).collect();
-    let Some((_, first)) = measured.first() else { return Ok(()) };
-    let params = json!({ "suite": true, "seconds": arguments.seconds, "burst": arguments.burst });
-    print_json("pipeline", &params, &first.host, &json!({ "cases": cases, "ratios": ratios }))
-}
-
-/// What does not depend on how fast the machine is.
-fn ratios(measured: &[(PipelineParams, PipelineResults)]) -> Vec<(&'static str, f64)> {
-    let rate = |direction, payload, peers, workers| {
-        let is = |params: &PipelineParams| {
-            params.direction == direction
-                && params.size == Size::Fixed(payload)
-                && params.peers == peers
-                && params.workers == workers
-        };
-        measured.iter().find(|(params, _)| is(params)).map(|(_, results)| results.packets_per_second)
-    };
-    let few = |direction, payload| rate(direction, payload, FEW_PEERS, 1);
-    let to_plain = |direction, payload| Some(few(direction, payload)? / few(Direction::Forward, payload)?);
-    let usual = few(Direction::In, 64);
-    let of_usual = |rate: Option<f64>| Some(rate? / usual?);
-    let all = [
-        ("rate with 100,000 peers, of that with 10", of_usual(rate(Direction::In, 64, MANY_PEERS, 1))),
-        ("rate with two workers, of that with one", of_usual(rate(Direction::In, 64, FEW_PEERS, 2))),
-        ("rate of packets with a bad MAC, of that of valid ones", of_usual(few(Direction::InBadMac, 64))),
-        ("inbound rate at 64 bytes, of plain forwarding", to_plain(Direction::In, 64)),
-        ("inbound rate at 1,400 bytes, of plain forwarding", to_plain(Direction::In, LONGEST_OF_SUITE)),
-    ];
-    all.into_iter().filter_map(|(name, ratio)| Some((name, ratio?))).collect()
-}
-
 fn row(params: &PipelineParams, results: &PipelineResults) -> String {
     format!(
-        "{:>10.1} cycles  {:>8.3} Mpps  {:<10} {:>5}  {:>7} peers  {} worker{}\n",
+        "{:>10.1} cycles  {:>8.3} Mpps  {:<10} {:<3} {:>5}  {:>7} peers  {} worker{}\n",
         results.cycles_per_packet,
         results.packets_per_second / 1e6,
         direction_name(params.direction),
+        params.encapsulation.name(),
         size_name(params.size),
         params.peers,
         params.workers,
@@ -324,10 +259,6 @@ fn size_name(size: Size) -> String {
         Size::Imix => "imix".to_owned(),
     }
 }
-
-const FEW_PEERS: u32 = 10;
-const MANY_PEERS: u32 = 100_000;
-const LONGEST_OF_SUITE: usize = 1400;
 
 /// Different enough that no hash or branch can learn them by heart.
 const PACKETS_IN_FILE: usize = 1024;

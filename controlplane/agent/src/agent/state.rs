@@ -150,7 +150,7 @@ impl State {
 
     /// What the key dictionary is to have for these peers.
     pub(super) fn entries(&self, peers: impl IntoIterator<Item = PeerKey>, now: UnixNanos) -> Vec<Entry> {
-        let entry = |key| Some(Entry { peer: Arc::clone(self.peers.get(&key)?), keys: self.keys.key_set(key, now) });
+        let entry = |key| Some(Entry::new(Arc::clone(self.peers.get(&key)?), self.keys.key_set(key, now)));
         peers.into_iter().filter_map(entry).collect()
     }
 }

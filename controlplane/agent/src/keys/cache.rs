@@ -290,7 +290,7 @@ mod tests {
         let keys = manager.key_set(peer(number), at(30));
         let ([inbound, inbound_old], [outbound, outbound_old]) =
             (keys.inbound_containers(), keys.outbound_containers());
-        [inbound, inbound_old, outbound, outbound_old].map(|key| Some(*key?.schedule.key().as_bytes()))
+        [inbound, inbound_old, outbound, outbound_old].map(|key| Some(*key?.key.as_bytes()))
     }
 
     fn times() -> KeyTimes {

@@ -6,7 +6,7 @@ use sha1::{Digest as _, Sha1};
 use super::{Backend, CmacJob, Digest, HashJob, MacJob, stack};
 use crate::cbc_mac::{Input, cbc_mac};
 use crate::cmac::cmac;
-use crate::key::Schedule;
+use crate::key::{Key, Schedule};
 use crate::tag::Tag;
 
 /// The backend that runs everywhere.
@@ -21,7 +21,7 @@ impl Backend for Portable {
     fn macs(&self, jobs: &[MacJob<'_>], tags: &mut [Tag]) {
         assert_eq!(jobs.len(), tags.len(), "one tag for each job");
         for (job, tag) in jobs.iter().zip(tags) {
-            let host_host = host_host_key(job.schedule, &job.host_as, &job.host_host);
+            let host_host = host_host_key(job.as_as, &job.host_as, &job.host_host);
             *tag = Tag::from_bytes(cbc_mac(&host_host, &job.message));
         }
         stack::wipe(STACK);
@@ -30,7 +30,7 @@ impl Backend for Portable {
     fn cmacs(&self, jobs: &[CmacJob<'_>], tags: &mut [Tag]) {
         assert_eq!(jobs.len(), tags.len(), "one tag for each job");
         for (job, tag) in jobs.iter().zip(tags) {
-            let host_host = host_host_key(job.schedule, &job.host_as, &job.host_host);
+            let host_host = host_host_key(job.as_as, &job.host_as, &job.host_host);
             *tag = Tag::from_bytes(cmac(&host_host, &job.head, job.data));
         }
         stack::wipe(STACK);
@@ -44,9 +44,9 @@ impl Backend for Portable {
     }
 }
 
-/// The key of two hosts. Both keys, and what they expand to, are wiped when they go out of scope.
-fn host_host_key(as_as: &Schedule, host_as: &Input, host_host: &Input) -> Schedule {
-    let host_as = Schedule::new(&as_as.derive(host_as));
+/// The key of two hosts. The keys on the way, and what they expand to, are wiped when they go out of scope.
+fn host_host_key(as_as: &Key, host_as: &Input, host_host: &Input) -> Schedule {
+    let host_as = Schedule::new(&Schedule::new(as_as).derive(host_as));
     Schedule::new(&host_as.derive(host_host))
 }
 

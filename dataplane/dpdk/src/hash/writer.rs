@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ptr::NonNull;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::libc::ENOSPC;
@@ -10,6 +10,7 @@ use nix::libc::ENOSPC;
 use super::Shared;
 use super::raw::Slot;
 use crate::Errno;
+use crate::hugepages::Slab;
 use crate::qsbr::{GracePeriod, StillHeld};
 
 /// Changes a table. There is one, on whatever thread.
@@ -45,10 +46,10 @@ impl<V, const N: usize> Writer<V, N> {
         if old.is_none() && self.len >= self.capacity {
             return Err(InsertError::Full { capacity: self.capacity, waiting: 0 });
         }
-        let new = NonNull::from(Box::leak(Box::new(value)));
+        let new = self.values().put(value);
         if let Err(errno) = self.set(key, new) {
-            // SAFETY: made above, and not in the table.
-            drop(unsafe { Box::from_raw(new.as_ptr()) });
+            // SAFETY: put there above, and not in the table.
+            unsafe { self.values().remove(new) };
             debug_assert_eq!(errno.number(), ENOSPC, "a valid key is refused only for want of room");
             return Err(InsertError::Full { capacity: self.capacity, waiting: self.retired() });
         }
@@ -135,6 +136,10 @@ impl<V, const N: usize> Writer<V, N> {
         Ok(())
     }
 
+    fn values(&self) -> MutexGuard<'_, Slab<V>> {
+        self.shared.values.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn set(&mut self, key: &[u8; N], value: NonNull<V>) -> Result<(), Errno> {
         match self.shared.table.set(key, value) {
             Err(errno) if errno.number() == ENOSPC && self.retired() > 0 => {
@@ -167,7 +172,7 @@ impl<V, const N: usize> Writer<V, N> {
                 self.shared.table.free(slot);
             }
             // SAFETY: the value went out of the table before its grace period began, which is over.
-            drop(unsafe { retired.into_value() });
+            unsafe { retired.remove_from(&mut self.values()) };
         }
     }
 }
@@ -218,11 +223,11 @@ unsafe impl<V: Send + Sync> Send for Retired<V> {}
 
 impl<V> Retired<V> {
     /// # Safety
-    /// No reader can hold the value any more.
-    pub(super) unsafe fn into_value(self) -> Box<V> {
-        // SAFETY: `Writer::insert` made the pointer from a box, and `self`, which ends here, was its only owner;
-        // readers are the caller's promise.
-        unsafe { Box::from_raw(self.value.as_ptr()) }
+    /// No reader can hold the value any more, and `values` is where it is.
+    pub(super) unsafe fn remove_from(self, values: &mut Slab<V>) {
+        // SAFETY: `Writer::insert` put the value there, and `self`, which ends here, was its only owner; readers and
+        // the slab are the caller's promise.
+        unsafe { values.remove(self.value) }
     }
 }
 

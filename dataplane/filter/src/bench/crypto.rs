@@ -1,7 +1,7 @@
 //! The cryptography of the packet path, kernel by kernel, in each backend that this machine can run.
 
 use super::environment::{BenchError, Host, environment};
-use photongate_crypto::{Backend, CmacJob, Digest, HashJob, Input, Key, MacJob, Schedule, Tag};
+use photongate_crypto::{Backend, CmacJob, Digest, HashJob, Input, Key, MacJob, Tag};
 use photongate_dpdk::clock;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -80,16 +80,14 @@ pub fn run_crypto(params: &CryptoParams) -> Result<CryptoResults, BenchError> {
 }
 
 fn measure(backend: &dyn Backend, each: Duration) -> BackendCycles {
-    let schedules: Vec<Schedule> = (0..=u8::MAX).map(|n| Schedule::new(&Key::from_bytes([n; 16]))).collect();
+    let keys: Vec<Key> = (0..=u8::MAX).map(|n| Key::from_bytes([n; 16])).collect();
     // As of IPv4 hosts: one block each.
     let (host_as, host_host) = (Input::new(&[2, 0, 3, 0, 10, 248, 2, 1]), Input::new(&[3, 0, 10, 248, 1, 1]));
     let mut cells = Vec::new();
     for burst in BURSTS {
-        let schedules = &schedules[..burst];
-        let macs: Vec<_> = schedules
-            .iter()
-            .map(|schedule| MacJob { schedule, host_as, host_host, message: [[0x5a; 16]; 2] })
-            .collect();
+        let keys = &keys[..burst];
+        let macs: Vec<_> =
+            keys.iter().map(|as_as| MacJob { as_as, host_as, host_host, message: [[0x5a; 16]; 2] }).collect();
         let mut tags = vec![Tag::default(); burst];
         let mut cell = |kernel, length, run: &mut dyn FnMut()| {
             cells.push(Cell { kernel, burst, length, cycles_per_packet: median(each, run) / burst as f64 });
@@ -98,10 +96,10 @@ fn measure(backend: &dyn Backend, each: Duration) -> BackendCycles {
         for length in LENGTHS {
             let payloads: Vec<_> = (0..burst).map(|n| vec![n as u8; length]).collect();
             let hashes: Vec<_> = payloads.iter().map(|data| HashJob { data }).collect();
-            let cmacs: Vec<_> = schedules
+            let cmacs: Vec<_> = keys
                 .iter()
                 .zip(&payloads)
-                .map(|(schedule, data)| CmacJob { schedule, host_as, host_host, head: [[0x5a; 16]; 2], data })
+                .map(|(as_as, data)| CmacJob { as_as, host_as, host_host, head: [[0x5a; 16]; 2], data })
                 .collect();
             let mut digests = vec![Digest::default(); burst];
             cell(Kernel::Sha1, length, &mut || backend.sha1(black_box(&hashes), black_box(&mut digests)));

@@ -60,7 +60,7 @@ pub fn run_dict(params: &DictParams) -> Result<DictResults, BenchError> {
     let peers: Vec<Arc<PeerState>> =
         (0..params.entries).map(|peer| Arc::new(PeerState::new(peer_key(peer), Limit::UNLIMITED, 1))).collect();
     for (number, peer) in (0..).zip(&peers) {
-        writer.publish(Entry { peer: Arc::clone(peer), keys: traffic.keys(number) })?;
+        writer.publish(Entry::new(Arc::clone(peer), traffic.keys(number)))?;
     }
     let reader = dictionary.reader()?;
     let done = Arc::new(AtomicBool::new(false));
@@ -123,7 +123,7 @@ fn write(
     while Instant::now() < end {
         // A stride that has no factor in common with most numbers of peers, so that all have their turn.
         next = (next + 7919) % peers.len();
-        writer.publish(Entry { peer: Arc::clone(&peers[next]), keys: traffic.keys(next as u32) })?;
+        writer.publish(Entry::new(Arc::clone(&peers[next]), traffic.keys(next as u32)))?;
         writer.reclaim();
         updates += 1;
     }

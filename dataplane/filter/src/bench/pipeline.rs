@@ -8,13 +8,16 @@ use super::traffic::{
 use crate::dictionary::{Dictionary, DictionaryReader};
 use crate::egress::{Egress, Path as Way};
 use crate::port_links::{Outlet, PortLinks};
-use crate::worker::{Timebase, Worker, WorkerParts};
+use crate::timebase::Timebase;
+use crate::worker::{Worker, WorkerParts};
 use arc_swap::ArcSwap;
 use ipnet::{IpNet, Ipv4Net};
 use pcap_file::PcapError;
 use pcap_file::pcap::{PcapPacket, PcapWriter};
 use photongate_crypto::backend;
-use photongate_dpdk::{Burst, Eal, Lcore, Mempool, MempoolConfig, Port, PortConfig, RxQueue, TxQueue, clock};
+use photongate_dpdk::{
+    Burst, Eal, Lcore, Mempool, MempoolConfig, Port, PortConfig, RxQueue, TxQueue, clock, hugepages,
+};
 use photongate_drkey::KeyTimes;
 use photongate_pipeline::duplicates::{DuplicateFilter, Sizing};
 use photongate_pipeline::limits::Limit;
@@ -122,7 +125,7 @@ impl Session {
         for peer in 0..params.peers {
             let state =
                 Arc::new(PeerState::new(peer_key(peer), Limit::UNLIMITED, workers).with_encapsulation(encapsulation));
-            writer.publish(Entry { peer: state, keys: traffic.keys(peer) })?;
+            writer.publish(Entry::new(state, traffic.keys(peer)))?;
         }
         let settings = Arc::new(settings(params));
         let pace = Arc::new(Pace::new(workers));
@@ -344,7 +347,9 @@ fn make_worker(parts: WorkerInputs<'_>, receive: RxQueue, transmit: TxQueue) -> 
     let duplicates = match params.source {
         Source::Fresh => {
             let sizing = Sizing::new(PACKETS_PER_SECOND, 1e-6, threshold, 1 << 30, 1)?;
-            Some(DuplicateFilter::new(&sizing, [0x5eed, 0x0dd5]))
+            let filter = DuplicateFilter::new(&sizing, [0x5eed, 0x0dd5]);
+            hugepages::gather(filter.memory());
+            Some(filter)
         }
         Source::Pcap(_) => None,
     };

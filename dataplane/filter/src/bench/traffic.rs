@@ -192,7 +192,7 @@ impl Traffic {
         let bytes: &mut [u8; lf::HEADER_LEN] = lf_header.try_into().expect("56 bytes");
         header.emit(bytes);
         let tag = backend.mac(&MacJob {
-            schedule: &key.schedule,
+            as_as: &key.key,
             host_as: host_as_input(PROTOCOL, LOCAL_HOST.into()),
             host_host: host_host_input(host(peer).into()),
             message: lf::mac_input(bytes, payload.len() as u16),
@@ -214,7 +214,7 @@ impl Traffic {
         let bytes: &mut [u8; lf2::HEADER_LEN] = lf2_header.try_into().expect("36 bytes");
         header.emit(bytes);
         let tag = backend::detect().cmac(&CmacJob {
-            schedule: &key.schedule,
+            as_as: &key.key,
             host_as: host_as_input(PROTOCOL, LOCAL_HOST.into()),
             host_host: lf2_host_host_input(host(peer).into()),
             head: lf2::tag_head(bytes, payload.len() as u16),

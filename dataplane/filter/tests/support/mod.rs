@@ -134,7 +134,7 @@ pub(crate) fn from_peer(packets: &[Vec<u8>], sent: UnixNanos) -> Vec<Vec<u8>> {
     let settings = Arc::new(settings(PEER, LOCAL, "10.1.0.0/16", TIMES));
     let peer = Arc::new(PeerState::new(peer_key(LOCAL), Limit::UNLIMITED, 1));
     let mut dictionary = MemoryDictionary::default();
-    dictionary.insert(Entry { peer, keys: rotation(PEER, LOCAL, TIMES).key_set(sent) });
+    dictionary.insert(Entry::new(peer, rotation(PEER, LOCAL, TIMES).key_set(sent)));
     let mut pipeline = Pipeline::new(Parts {
         settings,
         backend: backend::detect(),

@@ -6,6 +6,8 @@
 //! ranges, and takes no branch that depends on it. So the look-ups of a burst do not wait for one another's memory, and
 //! up to sixteen ranges take one step, a million five. IPv6 takes no more of them than IPv4.
 
+use photongate_crypto::backend::prefetch;
+
 /// What each range of addresses maps to. `A` is an address as a number.
 #[derive(Clone)]
 pub(super) struct Ranges<A, T> {
@@ -65,11 +67,17 @@ impl<A: Address, T> Ranges<A, T> {
     #[inline]
     pub(super) fn select(&self, addresses: &[A], is_wanted: impl Fn(usize, &T) -> bool) -> u64 {
         let mut places = [0_usize; 64];
-        for layer in &self.layers {
+        for (depth, layer) in self.layers.iter().enumerate() {
             let Some(last) = layer.len().checked_sub(1) else { return 0 };
+            let below = self.layers.get(depth + 1);
             for (place, address) in places.iter_mut().zip(addresses) {
                 let node = (*place).min(last);
                 *place = node * FAN_OUT + layer[node].begun(*address).saturating_sub(1);
+                // What the next step looks at.
+                match below {
+                    Some(below) => below.get(*place).into_iter().for_each(prefetch),
+                    None => self.values.get(*place).into_iter().for_each(prefetch),
+                }
             }
         }
         let Some(last) = self.values.len().checked_sub(1) else { return 0 };

@@ -127,7 +127,7 @@ impl Filter {
         let rotation =
             Rotation::new(self.settings.local, self.side.peer_key().isd_as, self.side.secrets(), self.settings.times);
         let keys = rotation.unwrap().key_set(now);
-        self.dictionary.insert(Entry { peer: Arc::clone(&self.peer), keys });
+        self.dictionary.insert(Entry::new(Arc::clone(&self.peer), keys));
     }
 
     /// Gives the peer a limit, and forgets what was counted for it.

@@ -184,8 +184,8 @@ fn a_source_with_other_keys_is_sent_with_at_once_while_the_former_key_is_still_a
     assert_eq!(bench.epochs(at(1_025)), [Some(1_000), Some(1_000), Some(1_000), None]);
     let keys = bench.manager.key_set(peer(1), at(1_025));
     let new = |direction| *bench.answer(KeyRequest { peer: peer(1), direction, at: at(1_025) }).unwrap().key.as_bytes();
-    assert_eq!(*keys.inbound.unwrap().schedule.key().as_bytes(), new(Direction::Inbound));
-    assert_eq!(*keys.outbound.unwrap().schedule.key().as_bytes(), new(Direction::Outbound));
+    assert_eq!(*keys.inbound.unwrap().key.as_bytes(), new(Direction::Inbound));
+    assert_eq!(*keys.outbound.unwrap().key.as_bytes(), new(Direction::Outbound));
     bench.run_to(at(1_110));
     assert_eq!(bench.epochs(at(1_110)), [Some(1_100), None, Some(1_100), None]);
 }

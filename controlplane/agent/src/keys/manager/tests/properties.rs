@@ -58,7 +58,7 @@ type Identity = (Epoch, [u8; 16]);
 
 impl Snapshot {
     fn of(world: &World) -> Self {
-        let identity = |key: Option<&AsAsKey>| key.map(|key| (key.epoch, *key.schedule.key().as_bytes()));
+        let identity = |key: Option<&AsAsKey>| key.map(|key| (key.epoch, *key.key.as_bytes()));
         let held = (0..PEERS as u64).map(|number| {
             let keys = world.manager.key_set(peer(number), world.now);
             [keys.inbound_containers(), keys.outbound_containers()]
@@ -130,7 +130,7 @@ impl Snapshot {
         let truth = world.truth(number, direction, world.now);
         if direction == Direction::Outbound && !is_revoked(&truth) {
             let keys = world.manager.key_set(peer(number as u64), world.now);
-            let sent_with = keys.outbound(world.now).map(|key| *key.schedule.key().as_bytes());
+            let sent_with = keys.outbound(world.now).map(|key| *key.key.as_bytes());
             prop_assert_eq!(sent_with, Some(truth.id), "{} is not sent with", truth.epoch);
         }
         Ok(())

@@ -173,7 +173,7 @@ fn moments() -> impl Strategy<Value = Vec<(Index, i64)>> {
 }
 
 fn identity(key: &AsAsKey) -> (Epoch, [u8; 16]) {
-    (key.epoch, *key.schedule.key().as_bytes())
+    (key.epoch, *key.key.as_bytes())
 }
 
 fn key() -> PeerKey {

@@ -17,7 +17,7 @@ pub(super) trait Derivation {
 impl Derivation for MacJob<'_> {
     #[inline(always)]
     fn as_as(&self) -> &Block {
-        self.schedule.key().as_bytes()
+        self.as_as.as_bytes()
     }
 
     #[inline(always)]
@@ -34,7 +34,7 @@ impl Derivation for MacJob<'_> {
 impl Derivation for CmacJob<'_> {
     #[inline(always)]
     fn as_as(&self) -> &Block {
-        self.schedule.key().as_bytes()
+        self.as_as.as_bytes()
     }
 
     #[inline(always)]

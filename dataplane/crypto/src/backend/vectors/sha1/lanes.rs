@@ -6,6 +6,8 @@ use super::queue::{Message, Queue};
 use super::tail::{self, Tail};
 use super::{Chunk, INITIAL, State};
 use crate::backend::Digest;
+#[cfg(target_arch = "x86_64")]
+use crate::backend::HashJob;
 
 /// A kernel that hashes `L` messages side by side.
 pub(in crate::backend) trait Kernel<const L: usize>: Copy {
@@ -117,6 +119,49 @@ pub(in crate::backend) fn run<K: Kernel<L>, const L: usize>(
         let (before, in_tail) = tail::split(message.data);
         queue.put_back(message.job, before + in_tail - left[l] - behind[l]);
     }
+}
+
+/// Hashes `L` messages of one length, as those of a burst often are: then no lane falls free before the others, and nobody has to look.
+/// If they are not of one length nothing happens. Whether they were.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(in crate::backend) fn run_alike<K: Kernel<L>, const L: usize>(
+    kernel: K,
+    jobs: &[HashJob<'_>; L],
+    digests: &mut [Digest; L],
+) -> bool {
+    let length = jobs[0].data.len();
+    if jobs.iter().any(|job| job.data.len() != length) {
+        return false;
+    }
+    let mut states = INITIAL.map(|word| [word; L]);
+    let starts = jobs.each_ref().map(|job| job.data.as_ptr().cast());
+    if length.is_multiple_of(64) {
+        let end = tail::without_rest(jobs[0].data);
+        // SAFETY: each message has so many chunks, and the end is one.
+        unsafe {
+            kernel.compress(&mut states, &starts, length / 64);
+            kernel.compress(&mut states, &[&raw const end; L], 1);
+        }
+    } else {
+        let mut tails = [const { MaybeUninit::<Tail>::uninit() }; L];
+        let mut ends = starts;
+        for ((job, tail), end) in jobs.iter().zip(&mut tails).zip(&mut ends) {
+            kernel.write_tail(job.data, tail);
+            // SAFETY: it has just been written.
+            *end = unsafe { tail.assume_init_ref() }.first(job.data);
+        }
+        let (before, in_tail) = tail::split(jobs[0].data);
+        // SAFETY: each message, and each tail, has so many chunks, as the first ones have, for they depend on the length alone.
+        unsafe {
+            kernel.compress(&mut states, &starts, before);
+            kernel.compress(&mut states, &ends, in_tail);
+        }
+    }
+    for (l, digest) in digests.iter_mut().enumerate() {
+        write(digest, &take(&states, l));
+    }
+    true
 }
 
 #[inline(always)]

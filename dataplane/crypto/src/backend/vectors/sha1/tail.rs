@@ -51,6 +51,16 @@ pub(in crate::backend) fn write(message: &[u8], place: &mut MaybeUninit<Tail>) {
     chunks[last][64 - LENGTH_LEN..].copy_from_slice(&length(message));
 }
 
+/// What is hashed behind the last chunk of a message of whole chunks.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(in crate::backend) fn without_rest(message: &[u8]) -> Chunk {
+    let mut chunk = [0; 64];
+    chunk[0] = 0x80;
+    chunk[64 - LENGTH_LEN..].copy_from_slice(&length(message));
+    chunk
+}
+
 /// A message's length as it stands at the end of its last chunk: in bits, big-endian.
 #[inline(always)]
 pub(in crate::backend) fn length(message: &[u8]) -> [u8; LENGTH_LEN] {

@@ -9,12 +9,12 @@ use std::arch::x86_64::{
 };
 use std::mem::{self, MaybeUninit};
 
-use crate::backend::Digest;
 use crate::backend::vectors::sha1::Chunk;
 use crate::backend::vectors::sha1::lanes::{self, Kernel, States};
 use crate::backend::vectors::sha1::queue::Queue;
 use crate::backend::vectors::sha1::rounds::{self, Words};
 use crate::backend::vectors::sha1::tail::{self, Tail};
+use crate::backend::{Digest, HashJob};
 
 /// Proof that the processor has AVX-512F and BW.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,22 @@ impl Avx512 {
         }
         // SAFETY: `self` exists, so `detect` found the features.
         unsafe { featured(self, queue, fewest, digests) }
+    }
+
+    /// Hashes the first `L` messages if they are of one length. Whether they are.
+    pub(super) fn run_alike<const L: usize>(self, jobs: &[HashJob<'_>; L], digests: &mut [Digest; L]) -> bool
+    where
+        Self: Kernel<L>,
+    {
+        #[target_feature(enable = "avx512f,avx512bw")]
+        fn featured<const L: usize>(vectors: Avx512, jobs: &[HashJob<'_>; L], digests: &mut [Digest; L]) -> bool
+        where
+            Avx512: Kernel<L>,
+        {
+            lanes::run_alike(vectors, jobs, digests)
+        }
+        // SAFETY: `self` exists, so `detect` found the features.
+        unsafe { featured(self, jobs, digests) }
     }
 }
 
