@@ -6,7 +6,7 @@
 #   scripts/px-cluster.sh 5          five
 #   scripts/px-cluster.sh 3 --once   start, write a document at one node and read it at another, stop: exit status 0 if it is the same
 #
-# PHOTONGATE names the program; without it, that of the newest build is taken.
+# PHOTONGATE names the program; without it, that of the newest build is taken (scripts/servers.sh).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,32 +19,9 @@ case $nodes in
         ;;
 esac
 
-target=${CARGO_TARGET_DIR:-target}
-photongate=${PHOTONGATE-}
-if [ -z "$photongate" ]; then
-    for built in "$target/release/photongate" "$target/debug/photongate"; do
-        if [ -x "$built" ] && { [ -z "$photongate" ] || [ "$built" -nt "$photongate" ]; }; then
-            photongate=$built
-        fi
-    done
-fi
-if [ -z "$photongate" ]; then
-    echo "px-cluster: there is no photongate: build it by cargo build, or name it by PHOTONGATE" >&2
-    exit 2
-fi
-photongate=$(realpath "$photongate")
-
-cluster=$(mktemp -d --tmpdir photongate-px.XXXXXXXX)
-running=()
-stop() {
-    trap '' INT TERM
-    [ "${#running[@]}" -eq 0 ] || kill "${running[@]}" 2>/dev/null || true
-    wait
-    rm -rf "$cluster"
-}
-trap stop EXIT
-trap 'exit 0' INT TERM
-cd "$cluster"
+# shellcheck source=scripts/servers.sh
+source scripts/servers.sh px-cluster photongate-px
+cd "$folder"
 
 # An address of this machine that no other cluster has: the loopback network is as large as there are process IDs.
 host=127.$((1 + $$ / 65536 % 254)).$(($$ / 256 % 256)).$(($$ % 256))
@@ -108,7 +85,7 @@ if [ "${2-}" = --once ]; then
 fi
 
 cat <<END
-The cluster is in $cluster. Try, there:
+The cluster is in $folder. Try, there:
 
     $photongate px put greeting --value hello --config px-1.json
     $photongate px get greeting --config px-2.json

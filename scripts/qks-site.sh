@@ -5,38 +5,15 @@
 #   scripts/qks-site.sh            until Ctrl-C
 #   scripts/qks-site.sh --once     start, get a key over each link, stop: exit status 0 if both ends have the same keys
 #
-# PHOTONGATE names the program; without it, that of the newest build is taken.
+# PHOTONGATE names the program; without it, that of the newest build is taken (scripts/servers.sh).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-target=${CARGO_TARGET_DIR:-target}
-photongate=${PHOTONGATE-}
-if [ -z "$photongate" ]; then
-    for built in "$target/release/photongate" "$target/debug/photongate"; do
-        if [ -x "$built" ] && { [ -z "$photongate" ] || [ "$built" -nt "$photongate" ]; }; then
-            photongate=$built
-        fi
-    done
-fi
-if [ -z "$photongate" ]; then
-    echo "qks-site: there is no photongate: build it by cargo build, or name it by PHOTONGATE" >&2
-    exit 2
-fi
-photongate=$(realpath "$photongate")
+# shellcheck source=scripts/servers.sh
+source scripts/servers.sh qks-site photongate-qks
 
-site=$(mktemp -d --tmpdir photongate-qks.XXXXXXXX)
-servers=()
-stop() {
-    trap '' INT TERM
-    [ "${#servers[@]}" -eq 0 ] || kill "${servers[@]}" 2>/dev/null || true
-    wait
-    rm -rf "$site"
-}
-trap stop EXIT
-trap 'exit 0' INT TERM
-
-cp config/qks/*.toml "$site"
-cd "$site"
+cp config/qks/*.toml "$folder"
+cd "$folder"
 "$photongate" pki init site.toml >/dev/null
 umask 077
 for server in a b c; do
@@ -58,7 +35,7 @@ key_file b c
 for server in a b c; do
     # In the background an interactive Ctrl-C reaches them too; they stop in order either way.
     "$photongate" qks --config "qks-$server.toml" 2>"log-$server" &
-    servers+=("$!")
+    running+=("$!")
 done
 
 # client PORT WHO ARGUMENTS...: asks the key server at a port as an application.
@@ -88,7 +65,7 @@ wait_for_keys() {
 wait_for_keys 8443 alice bob
 wait_for_keys 8463 carol bill
 
-echo "The site is in $site. What the applications are told:"
+echo "The site is in $folder. What the applications are told:"
 client 8443 alice status bob
 client 8463 carol status bill
 
@@ -107,7 +84,7 @@ if [ "${1-}" = --once ]; then
     exit 0
 fi
 cat <<END
-Try, in $site:
+Try, in $folder:
 
     $photongate qks client enc bob --show-keys --url https://127.0.0.1:8443/ \\
         --ca pki/ca.pem --certificate pki/alice.pem --key pki/alice-key.pem
@@ -115,4 +92,4 @@ Try, in $site:
 
 Ctrl-C stops the site and removes the folder.
 END
-wait "${servers[@]}"
+wait "${running[@]}"

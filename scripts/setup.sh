@@ -5,6 +5,7 @@
 #   scripts/setup.sh --lint   what scripts/lint.sh needs on top of that
 #
 # Packages are installed as root, through sudo if need be; Rust and schemathesis are installed for the calling user.
+# Nothing needs etcd; where the package etcd-server is installed, `photongate bench px` compares with it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"

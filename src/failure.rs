@@ -22,6 +22,11 @@ impl Failure {
         Self { status: 1, message: message.to_string() }
     }
 
+    /// As [`at_run_time`](Self::at_run_time), with an exit status of its own, which the command's help explains.
+    pub(crate) fn with_status(status: u8, message: impl Display) -> Self {
+        Self { status, message: message.to_string() }
+    }
+
     /// Prints the message, if there is one, and gives the exit status.
     pub(crate) fn report(&self) -> ExitCode {
         remark(&self.message);

@@ -68,10 +68,11 @@ impl LogControl {
     }
 }
 
-/// What libraries do is of interest only if it fails: some of them tell of every request.
+/// What libraries do is of interest only if it fails: some of them tell of every request. What is audited is ours.
 fn targets(level: LogLevel) -> Targets {
     let libraries = if level == LogLevel::Trace { Level::TRACE } else { Level::from(level).min(Level::WARN) };
-    Targets::new().with_target(OURS, Level::from(level)).with_default(libraries)
+    let level = Level::from(level);
+    Targets::new().with_target(OURS, level).with_target(AUDIT, level).with_default(libraries)
 }
 
 impl From<LogLevel> for Level {
@@ -101,9 +102,19 @@ impl From<Level> for LogLevel {
 /// What the names of all our crates begin with.
 const OURS: &str = "photongate";
 
+/// What the messages about audited changes have in place of a crate's name.
+const AUDIT: &str = "audit";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_changes_something_is_in_the_log_unless_less_is_wanted() {
+        let is_shown = |at| targets(at).would_enable(AUDIT, &Level::INFO);
+        assert!(is_shown(LogLevel::default()));
+        assert!(!is_shown(LogLevel::Warn));
+    }
 
     #[test]
     fn libraries_are_heard_only_when_something_fails_or_everything_is_wanted() {

@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod failure;
 mod glance;
+mod line_socket;
 mod logging;
 mod management;
 mod numbers;

@@ -95,6 +95,9 @@ fn without_a_majority_writes_are_refused_in_time_stale_reads_say_so_and_it_heals
     let stale = cluster.ask(0, &json!({ "op": "get", "name": "motd", "stale": true }));
     assert_eq!(stale["ok"], true, "{stale}");
     assert!(stale["age_ticks"].is_u64() && stale["known_up_to"].is_u64(), "{stale}");
+    let get = cluster.client(0, &["get", "motd", "--stale"]);
+    assert_eq!(String::from_utf8_lossy(&get.stdout), "old", "{get:?}");
+    assert!(String::from_utf8_lossy(&get.stderr).contains("this may be old"), "{get:?}");
     cluster.eventually("the status says so", |cluster| {
         let status = cluster.client(0, &["status"]);
         status.status.code() == Some(1) && String::from_utf8_lossy(&status.stdout).contains("no majority")
@@ -180,6 +183,8 @@ fn the_program_is_a_client_of_its_own() {
     let status = cluster.client(2, &["status"]);
     let said = String::from_utf8_lossy(&status.stdout);
     assert!(status.status.success() && said.contains("up, round trip ") && said.contains(&name(1)), "{status:?}");
+    let log = cluster.log(2);
+    assert!(log.lines().any(|line| line.contains("connected") && line.contains("round_trip=")), "{log}");
     let missing = cluster.client(2, &["get", "nothing"]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(cluster.client(2, &["delete", "motd"]).status.success());

@@ -1,7 +1,8 @@
-//! `photongate bench`: how fast the packet path is on this machine.
+//! `photongate bench`: how fast the packet path is on this machine, and those who serve it.
 
 mod crypto;
 mod pipeline;
+mod px;
 mod qks;
 mod reload;
 
@@ -28,7 +29,8 @@ Examples:
     photongate bench dict --entries 100000 --json
     photongate bench crypto                                        each kernel in each backend of this machine
     photongate bench reload --peers 100000 --changed 1000
-    photongate bench qks --number 1 --concurrency 16")]
+    photongate bench qks --number 1 --concurrency 16
+    photongate bench px --clients 64                               beside etcd, if it is installed")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     bench: Bench,
@@ -41,6 +43,7 @@ enum Bench {
     Crypto(crypto::Arguments),
     Reload(reload::Arguments),
     Qks(qks::Arguments),
+    Px(px::Arguments),
 }
 
 /// Look-ups in the key dictionary, beside a writer that replaces entries without pause.
@@ -72,6 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Bench::Crypto(arguments) => crypto::run(arguments),
         Bench::Reload(arguments) => reload::run(arguments),
         Bench::Qks(arguments) => qks::run(arguments),
+        Bench::Px(arguments) => px::run(arguments),
     }
 }
 

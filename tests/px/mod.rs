@@ -33,7 +33,7 @@ pub(crate) enum Places {
     Namespaces {
         /// What they are called.
         names: Vec<String>,
-        /// At which address a node (the first) reaches another.
+        /// At which host a node (the first) reaches another.
         address: fn(usize, usize) -> String,
     },
 }
@@ -49,7 +49,7 @@ impl Places {
 
     /// Where `from` finds `node`; where it listens if they are the same.
     fn address(&self, from: usize, node: usize) -> String {
-        let port = 8_490 + node;
+        let port = port(node);
         match self {
             Self::Here(host) => format!("{host}:{port}"),
             Self::Namespaces { .. } if from == node => format!("0.0.0.0:{port}"),
@@ -143,16 +143,21 @@ impl Cluster {
 
     /// Starts a node.
     pub(crate) fn run(&mut self, node: usize) {
+        self.start_by(node, self.places.command(node));
+    }
+
+    /// Starts a node none of whose files may have more bytes than so: whatever would make one larger fails.
+    pub(crate) fn run_with_files_up_to(&mut self, node: usize, bytes: u64) {
+        let mut command = Command::new("sh");
+        // Without the trap it would be killed by a signal.
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", bytes / 512);
+        command.args(["-c", &script, "sh", PROGRAM]);
+        self.start_by(node, command);
+    }
+
+    fn start_by(&mut self, node: usize, mut command: Command) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.log_path(node)).unwrap();
-        let child = self
-            .places
-            .command(node)
-            .arg("px")
-            .arg(self.config(node))
-            .stdin(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = command.arg("px").arg(self.config(node)).stdin(Stdio::null()).stderr(log).spawn().unwrap();
         self.nodes[node] = Some(child);
         self.eventually(&format!("node {node} answers"), |cluster| {
             cluster.try_ask(node, &json!({ "op": "status" })).is_some()
@@ -239,15 +244,23 @@ impl Cluster {
         })
     }
 
-    /// All documents of a node that is asked for what it knows.
+    /// All documents of a node that is asked for what it knows. A node that has just been let in knows nothing yet.
     pub(crate) fn documents(&self, node: usize) -> Vec<Value> {
-        let mut question = json!({ "op": "list", "stale": true, "limit": 1_000 });
+        self.list(node, true).unwrap_or_default()
+    }
+
+    /// All documents; none if a majority cannot be asked.
+    pub(crate) fn all_documents(&self, node: usize) -> Option<Vec<Value>> {
+        self.list(node, false)
+    }
+
+    fn list(&self, node: usize, stale: bool) -> Option<Vec<Value>> {
+        let mut question = json!({ "op": "list", "stale": stale, "limit": 1_000 });
         let mut all = Vec::new();
         loop {
             let mut answer = self.ask(node, &question);
-            // A node that has just been let in knows nothing yet.
-            let Some(page) = answer["documents"].as_array_mut() else { return Vec::new() };
-            let Some(last) = page.last() else { return all };
+            let page = answer["documents"].as_array_mut()?;
+            let Some(last) = page.last() else { return Some(all) };
             question["after"] = last["name"].clone();
             all.append(page);
         }
@@ -274,6 +287,11 @@ impl Cluster {
     pub(crate) fn client(&self, node: usize, arguments: &[&str]) -> Output {
         let socket = self.path(&format!("{node}.sock"));
         Command::new(PROGRAM).arg("px").args(arguments).arg("--socket").arg(socket).output().unwrap()
+    }
+
+    /// Where a node (the first) reaches another.
+    pub(crate) fn address(&self, from: usize, node: usize) -> String {
+        self.places.address(from, node)
     }
 
     pub(crate) fn config(&self, node: usize) -> PathBuf {
@@ -333,6 +351,11 @@ impl Connection {
         self.0.read_line(&mut line).ok().filter(|length| *length > 0)?;
         serde_json::from_str(&line).ok()
     }
+}
+
+/// At which UDP port a node listens.
+pub(crate) fn port(node: usize) -> u16 {
+    8_490 + node as u16
 }
 
 /// What a node is called.

@@ -3,11 +3,13 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 mod configuration;
+#[allow(clippy::duplicate_mod, reason = "others that a test program includes need it too")]
+#[path = "../support/ports.rs"]
+mod ports;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) use configuration::Hosts;
+pub(crate) use ports::free_port;
 
 /// Some key servers: `a`, `b`, …, each with applications `sae-a`, `sae-a2`, `sae-b`, …, and a filter `filter-a` of the AS `1-ff00:0:a`.
 /// A server may be several processes that share a database: `a`, `a.2`, `a.3`.
@@ -373,10 +376,6 @@ fn photongate(arguments: &[&str]) -> Command {
     let mut command = Command::new(Path::new(env!("CARGO_BIN_EXE_photongate")));
     command.args(arguments);
     command
-}
-
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);

@@ -2,8 +2,12 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+#[allow(clippy::duplicate_mod, reason = "others that a test program includes need it too")]
+#[path = "ports.rs"]
+mod ports;
+
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -26,7 +30,7 @@ impl Postgres {
         if let Some((user, group)) = unprivileged() {
             chown(folder.path(), Some(user), Some(group)).unwrap();
         }
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let port = ports::free_port();
         let password = folder.path().join("password");
         fs::write(&password, PASSWORD).unwrap();
         let made = program("initdb", folder.path())

@@ -7,8 +7,11 @@ pub mod config;
 pub mod http;
 pub mod https;
 pub mod metrics;
+mod node_address;
 mod oidc;
 pub mod pki;
+#[cfg(feature = "quic")]
+pub mod quic;
 pub mod secret_file;
 mod shutdown;
 pub mod state_folder;
@@ -16,6 +19,7 @@ mod time;
 pub mod tls;
 pub mod unix_socket;
 
+pub use node_address::NodeAddress;
 pub use oidc::{JwksLocation, OidcConfig, OidcError};
 pub use shutdown::Shutdown;
 pub use time::{now, rfc3339};

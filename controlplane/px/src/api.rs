@@ -5,7 +5,6 @@
 
 #![allow(unused_qualifications, reason = "the macros that describe routes repeat their types in other scopes")]
 
-mod docs;
 mod documents;
 mod health;
 mod members;
@@ -52,10 +51,6 @@ pub(crate) fn router(handle: Handle, audit: Audit) -> Router {
 /// Every route, with its description.
 fn routes() -> OpenApiRouter<Api> {
     openapi::router()
-        .routes(routes!(openapi::document))
-        .routes(routes!(docs::docs))
-        .routes(routes!(docs::docs_style))
-        .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
         .routes(routes!(health::status))

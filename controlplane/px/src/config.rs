@@ -9,9 +9,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use photongate_net::NodeAddress;
 use photongate_net::config::{self, Format, FromValue, Loaded, Problems, Reported, Section, Value};
 use photongate_net::http::{ManagementConfig, ManagementDefaults};
 use photongate_net::pki::Host;
+use photongate_net::quic::QuicFiles;
 use photongate_wire::Nanos;
 
 /// What the file says.
@@ -44,19 +46,8 @@ pub struct MeConfig {
     pub id: String,
     /// Where it listens for other nodes.
     pub addr: NodeAddress,
-    /// What it shows them, and whom it believes.
-    pub tls: TlsConfig,
-}
-
-/// `me.tls_config_info`: PEM files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsConfig {
-    /// The certificate, with those between it and its authority.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-    /// The authority that issues the certificates of all nodes.
-    pub authority: PathBuf,
+    /// `me.tls_config_info`: what it shows them, and whom it believes.
+    pub tls: QuicFiles,
 }
 
 /// One of `servers`: another node.
@@ -66,15 +57,6 @@ pub struct ServerConfig {
     pub addr: NodeAddress,
     /// The name that its certificate has.
     pub server_name: String,
-}
-
-/// A host, by name or address, and a port. Prints as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeAddress {
-    /// A name that is looked up whenever a connection is made, or an IP address.
-    pub host: String,
-    /// The UDP port.
-    pub port: u16,
 }
 
 /// The named pipes that another application uses.
@@ -99,6 +81,8 @@ pub struct TimingConfig {
     pub silence: Duration,
     /// How long a command may take to be decided before its client hears that nobody knows.
     pub command: Duration,
+    /// How long the disk may take for a batch before the node ends.
+    pub disk: Duration,
 }
 
 /// `limits`.
@@ -134,13 +118,6 @@ impl PxConfig {
     pub fn parse(path: &Path, text: &str) -> Result<Loaded<Self>, Problems> {
         let format = if text.trim_start().starts_with('{') { Format::Json } else { Format::of_file(path) };
         config::read_as(format, path, text, read)
-    }
-}
-
-impl std::fmt::Display for NodeAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 
@@ -194,20 +171,20 @@ fn read(root: &mut Section<'_>) -> Result<PxConfig, Reported> {
 
 fn me(me: &mut Section<'_>) -> Result<MeConfig, Reported> {
     let id = me.required_with("id", "\"px-1.example\"", domain_name);
-    let addr = me.required_with("addr", "\"0.0.0.0:8482\"", |addr| address(addr, None));
+    let addr = me.required_with("addr", "\"0.0.0.0:8482\"", |addr| NodeAddress::read(addr, None));
     let tls = me.required_with("tls_config_info", TLS, |value| {
         value.section(|tls| {
             let certificate = tls.required_with("cert_path", "\"pki/px-1.pem\"", Value::path);
             let key = tls.required_with("key_path", "\"pki/px-1-key.pem\"", Value::path);
             let authority = tls.required_with("ca_cert_path", "\"pki/ca.pem\"", Value::path);
-            Ok(TlsConfig { certificate: certificate?, key: key?, authority: authority? })
+            Ok(QuicFiles { certificate: certificate?, key: key?, authority: authority? })
         })
     });
     Ok(MeConfig { id: id?, addr: addr?, tls: tls? })
 }
 
 fn server(server: &mut Section<'_>, default_port: u16) -> Result<ServerConfig, Reported> {
-    let addr = server.required_with("addr", "\"192.0.2.2:8482\"", |addr| address(addr, Some(default_port)));
+    let addr = server.required_with("addr", "\"192.0.2.2:8482\"", |addr| NodeAddress::read(addr, Some(default_port)));
     let server_name = server.required_with("server_name", "\"px-2.example\"", domain_name);
     Ok(ServerConfig { addr: addr?, server_name: server_name? })
 }
@@ -249,7 +226,15 @@ fn timing(timing: &mut Section<'_>) -> Result<TimingConfig, Reported> {
     let ping = span("ping", Duration::from_secs(1), 10, 60_000);
     let silence = span("silence", Duration::from_secs(3), 100, 300_000);
     let command = span("command", Duration::from_secs(10), 10, 600_000);
-    let config = TimingConfig { tick: tick?, heartbeat: heartbeat?, ping: ping?, silence: silence?, command: command? };
+    let disk = span("disk", Duration::from_secs(30), 100, 600_000);
+    let config = TimingConfig {
+        tick: tick?,
+        heartbeat: heartbeat?,
+        ping: ping?,
+        silence: silence?,
+        command: command?,
+        disk: disk?,
+    };
     if config.heartbeat < config.tick {
         let message = format!(
             "{:?} is shorter than timing.tick, {:?}: nothing is looked at that often",
@@ -290,23 +275,6 @@ fn domain_name(value: &Value<'_>) -> Result<String, Reported> {
         Host::Name(_) | Host::Address(_) => {
             Err(value.refuse("is no name of one node: write a domain name that its certificate has, like px-1.example"))
         }
-    }
-}
-
-fn address(value: &Value<'_>, default_port: Option<u16>) -> Result<NodeAddress, Reported> {
-    let text = value.text()?;
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(NodeAddress { host: address.ip().to_string(), port: address.port() });
-    }
-    let why = "is no address: write an IP address or host name and a port, like 192.0.2.2:8482 or px-2.example:8482";
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') => (host, port.parse().ok()),
-        _ => (text, default_port),
-    };
-    let is_host = host.parse::<std::net::IpAddr>().is_ok() || Host::is_name(host);
-    match port {
-        Some(port) if is_host => Ok(NodeAddress { host: host.to_owned(), port }),
-        _ => Err(value.refuse(why)),
     }
 }
 

@@ -31,4 +31,6 @@ mod socket;
 pub mod state;
 pub mod storage;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod watch;

@@ -36,8 +36,10 @@ impl Membership {
     pub fn founding(servers: impl IntoIterator<Item = (NodeName, StoreId)>) -> Result<Self, BadMembership> {
         let mut servers: Vec<_> = servers.into_iter().collect();
         servers.sort();
-        let members: Vec<_> =
-            (1..).zip(servers).map(|(pid, (name, store))| Member { name, pid: Pid(pid), store }).collect();
+        let members: Vec<_> = (1..)
+            .zip(servers)
+            .map(|(pid, (name, store))| Member { name, pid: Pid(pid), store, address: None })
+            .collect();
         let membership = Self {
             cluster: ClusterId::of(&members),
             configuration: ConfigurationId(1),
@@ -57,17 +59,17 @@ impl Membership {
         let mut next = self.clone();
         next.configuration = ConfigurationId(self.configuration.0 + 1);
         match change {
-            MemberChange::Add { name, store } => {
+            MemberChange::Add { name, store, address } => {
                 if self.member(name).is_some() {
                     return Err(BadMembership::NameTaken { name: name.clone() });
                 }
-                next.admit(name.clone(), *store);
+                next.admit(name.clone(), *store, address.clone());
             }
-            MemberChange::Replace { name, store } => {
-                next.expel(name)?;
-                next.admit(name.clone(), *store);
+            MemberChange::Replace { name, store, address } => {
+                let before = next.expel(name)?;
+                next.admit(name.clone(), *store, address.clone().or(before.address));
             }
-            MemberChange::Remove { name } => next.expel(name)?,
+            MemberChange::Remove { name } => drop(next.expel(name)?),
         }
         next.check()?;
         Ok(next)
@@ -77,8 +79,9 @@ impl Membership {
     #[must_use]
     pub fn fulfils(&self, change: &MemberChange) -> bool {
         match change {
-            MemberChange::Add { name, store } | MemberChange::Replace { name, store } => {
-                self.member(name).is_some_and(|member| member.store == *store)
+            MemberChange::Add { name, store, address } | MemberChange::Replace { name, store, address } => {
+                let is_at = |member: &Member| address.is_none() || member.address == *address;
+                self.member(name).is_some_and(|member| member.store == *store && is_at(member))
             }
             MemberChange::Remove { name } => self.member(name).is_none(),
         }
@@ -96,18 +99,14 @@ impl Membership {
         self.members.iter().find(|member| member.pid == pid)
     }
 
-    fn admit(&mut self, name: NodeName, store: StoreId) {
-        self.members.push(Member { name, pid: self.next_pid, store });
+    fn admit(&mut self, name: NodeName, store: StoreId, address: Option<Arc<str>>) {
+        self.members.push(Member { name, pid: self.next_pid, store, address });
         self.next_pid = Pid(self.next_pid.0 + 1);
     }
 
-    fn expel(&mut self, name: &NodeName) -> Result<(), BadMembership> {
-        let before = self.members.len();
-        self.members.retain(|member| member.name != *name);
-        if self.members.len() == before {
-            return Err(BadMembership::NotAMember { name: name.clone() });
-        }
-        Ok(())
+    fn expel(&mut self, name: &NodeName) -> Result<Member, BadMembership> {
+        let index = self.members.iter().position(|member| member.name == *name);
+        index.map(|index| self.members.remove(index)).ok_or_else(|| BadMembership::NotAMember { name: name.clone() })
     }
 
     fn check(&self) -> Result<(), BadMembership> {
@@ -137,6 +136,8 @@ pub struct Member {
     pub pid: Pid,
     /// Its disk.
     pub store: StoreId,
+    /// A host and a port where the others reach it, if it came in at one. Else they know it by their configurations.
+    pub address: Option<Arc<str>>,
 }
 
 /// A change of who votes.
@@ -149,6 +150,8 @@ pub enum MemberChange {
         name: NodeName,
         /// Its disk, as it said in its hello.
         store: StoreId,
+        /// Where the others reach it; none: their configurations say so.
+        address: Option<Arc<str>>,
     },
     /// A machine leaves.
     Remove {
@@ -161,6 +164,8 @@ pub enum MemberChange {
         name: NodeName,
         /// Its new disk, as it said in its hello.
         store: StoreId,
+        /// Where the others reach it from now on; none: where they did before.
+        address: Option<Arc<str>>,
     },
 }
 

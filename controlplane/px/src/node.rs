@@ -1,7 +1,8 @@
 //! The pure node: it is told what happened and says what to do. It has no socket, disk, clock or randomness of its own.
 //!
 //! OmniPaxos inside (`instance`) decides what is in the log. Around it: who is connected and what may be believed (`links`), what
-//! clients wait for (`requests`), taking over the state of another node (`catch_up`), and, in this file, the order of things:
+//! clients wait for (`requests`), what waits for the disk (`outbox`), taking over the state of another node (`catch_up`), and, in this
+//! file, the order of things:
 //!
 //! - Whatever promises something (a promised ballot, an accepted entry) waits until the batch that it depends on is on disk.
 //!   Proposals do not wait: a leader sends them out beside its own write, and does not count its own vote before that is done.
@@ -9,30 +10,28 @@
 //! - Only decided entries are applied, in their order; who asked is answered then, and not before.
 
 mod catch_up;
+mod hand_over;
 pub mod input;
 mod instance;
 mod links;
 pub mod message;
 mod mutation;
+mod outbox;
 pub mod output;
 mod requests;
 mod settings;
 mod status;
-mod watch;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-use omnipaxos::messages::Message;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use input::{Consistency, Input, Query, Request, RequestId};
 pub use message::{Envelope, Hello, PeerMessage};
 pub use output::{Answer, BatchId, Changed, Notice, Output, Refusal, Reply};
 pub use settings::{Limits, Settings, Timing};
 pub use status::Status;
-pub use watch::Compacted;
 
 use crate::{
-    command::{Entry, Pid, Revision, UnixMillis},
+    command::UnixMillis,
     membership::{ConfigurationId, Membership, NodeName, StoreId},
     state::{Snapshot, State},
     storage::{Acceptor, Log, Operation, Recovered},
@@ -42,8 +41,8 @@ use instance::Instance;
 use links::Links;
 pub(crate) use mutation::Mutation;
 use mutation::Mutations;
+use outbox::Outbox;
 use requests::Requests;
-use watch::Ring;
 
 /// One node of the cluster.
 pub struct Node {
@@ -72,9 +71,8 @@ struct Cluster {
     log: Log,
     /// So many places of this configuration's log are applied.
     applied: u64,
-    /// How many entries were applied since the state was last written, and how much they weigh.
+    /// How many entries were applied since the state was last written, and how much they weigh; and a head start.
     unwritten: (usize, usize),
-    changes: Ring,
     /// The agreement; none if this node does not vote.
     instance: Option<Instance>,
 }
@@ -149,17 +147,6 @@ impl Node {
         founders
     }
 
-    /// Documents that changed behind `revision`, oldest first. What changes later comes as [`Output::Changed`].
-    ///
-    /// # Errors
-    /// [`Compacted`] if some of it is not known any more; then the whole state has to be read.
-    pub fn changes_since(&self, revision: Revision) -> Result<Vec<Changed>, Compacted> {
-        match &self.cluster {
-            Some(cluster) => cluster.changes.since(revision),
-            None => Ok(Vec::new()),
-        }
-    }
-
     fn take(&mut self, input: Input) {
         match input {
             Input::Tick => self.tick(),
@@ -182,25 +169,14 @@ impl Node {
         self.tick_hand_over();
     }
 
-    fn persisted(&mut self, batch: BatchId) {
-        self.outbox.persisted = batch;
-        if let Some(instance) = self.instance() {
-            instance.persisted(batch);
-        }
-        while self.outbox.held.front().is_some_and(|held| held.until <= batch) {
-            let held = self.outbox.held.pop_front().expect("one was just looked at");
-            self.send_envelope(&held.peer, held.configuration, held.message);
-        }
-    }
-
     /// Becomes, or is again, part of a cluster with this state.
     fn join(&mut self, membership: Membership, state: State, log: Log) {
         let applied = state.revision().0 - membership.base.0;
         if log.read(|acceptor| acceptor.decided < applied) {
             log.write(Operation::Decided(applied));
         }
-        let changes = Ring::new(state.revision(), self.settings.limits.changes);
-        self.cluster = Some(Cluster { membership, state, log, applied, unwritten: (0, 0), changes, instance: None });
+        let unwritten = self.settings.limits.head_start(&membership, &self.settings.name);
+        self.cluster = Some(Cluster { membership, state, log, applied, unwritten, instance: None });
         self.begin_instance();
     }
 
@@ -221,46 +197,6 @@ impl Node {
                 self.mutations,
             )
         });
-    }
-
-    /// Takes what OmniPaxos says, and sends it or keeps it until what it depends on is on disk.
-    fn collect_messages(&mut self) {
-        let Some(cluster) = &mut self.cluster else { return };
-        let Some(instance) = &mut cluster.instance else { return };
-        let configuration = cluster.membership.configuration;
-        let depends_on = self.outbox.next_batch_if(cluster.log.is_urgent());
-        let begun = instance.begun();
-        for message in instance.take_messages() {
-            let Some(peer) = cluster.membership.by_pid(Pid(message.get_receiver())).map(|member| member.name.clone())
-            else {
-                continue;
-            };
-            let until = if self.mutations.may_leave_early(&message) { begun } else { depends_on };
-            if until <= self.outbox.persisted {
-                self.outbox.ready.push((peer, message));
-            } else {
-                self.outbox.held.push_back(Held { until, peer, configuration, message });
-            }
-        }
-        for (peer, message) in std::mem::take(&mut self.outbox.ready) {
-            self.send_envelope(&peer, configuration, message);
-        }
-    }
-
-    fn send_envelope(&mut self, peer: &NodeName, configuration: ConfigurationId, message: Message<Entry>) {
-        if let Some(stamp) = self.links.stamp(peer, self.boot) {
-            self.send(peer, PeerMessage::Paxos(Box::new(Envelope { configuration, stamp, message })));
-        }
-    }
-
-    fn send(&mut self, peer: &NodeName, message: PeerMessage) {
-        if self.links.is_connected(peer) {
-            self.outbox.outputs.push(Output::Send { peer: peer.clone(), message });
-        }
-    }
-
-    fn notice(&mut self, notice: Notice) {
-        self.outbox.outputs.push(Output::Notice(notice));
     }
 
     /// Applies what is decided and not applied yet. A decided stop-sign ends the configuration.
@@ -294,7 +230,6 @@ impl Node {
             }
         }
         if !changed.is_empty() {
-            cluster.changes.extend(&changed);
             self.outbox.outputs.push(Output::Changed(changed));
         }
         if let Some(stop_sign) = next {
@@ -311,7 +246,7 @@ impl Node {
         cluster.log.write(Operation::Changes(cluster.state.take_changes(&next)));
         cluster.log.write(Operation::Begin(0));
         cluster.applied = 0;
-        cluster.unwritten = (0, 0);
+        cluster.unwritten = self.settings.limits.head_start(&next, &self.settings.name);
         self.begin_instance();
         self.notice(Notice::MembersChanged { from, to: next });
         self.say_hello_again();
@@ -344,55 +279,12 @@ impl Node {
         cluster.log.write(Operation::Trim(keep_from));
     }
 
-    /// Hands out the next batch, unless one is being written.
-    fn hand_out_batch(&mut self) {
-        let Some(cluster) = &mut self.cluster else { return };
-        if self.outbox.issued != self.outbox.persisted || !cluster.log.is_urgent() {
-            return;
-        }
-        self.outbox.issued = self.outbox.next_batch();
-        let batch = self.outbox.issued;
-        if let Some(instance) = &mut cluster.instance {
-            instance.batch_handed_out(batch);
-        }
-        let operations = self.mutations.written(cluster.log.take_operations());
-        self.outbox.outputs.push(Output::Persist { batch, operations });
-    }
-
     fn notice_leader(&mut self) {
         let leader = self.cluster.as_ref().and_then(Cluster::leader);
         if leader != self.leader {
             self.leader.clone_from(&leader);
             self.notice(Notice::Leader(leader));
         }
-    }
-
-    /// Tries to make somebody else the leader, or says that it is done.
-    fn tick_hand_over(&mut self) {
-        let Some(since) = self.hand_over_since else { return };
-        let waited = self.ticks - since;
-        let leads = self.cluster.as_ref().and_then(|cluster| cluster.instance.as_ref()).is_some_and(Instance::leads);
-        let timing = self.settings.timing;
-        if waited > timing.deadline_ticks || (!leads && self.requests.writes() == 0) {
-            self.hand_over_since = None;
-            self.outbox.outputs.push(Output::HandedOver);
-        } else if leads
-            && waited % timing.retry_ticks == 1
-            && let Some(successor) = self.successor()
-        {
-            self.send(&successor, PeerMessage::Lead);
-        }
-    }
-
-    /// The connected member that has most of the log.
-    fn successor(&self) -> Option<NodeName> {
-        let cluster = self.cluster.as_ref()?;
-        let accepted = cluster.instance.as_ref()?.accepted_by_others();
-        let connected = accepted.into_iter().filter_map(|(pid, places)| {
-            let name = &cluster.membership.by_pid(pid)?.name;
-            self.links.is_connected(name).then_some((places, name))
-        });
-        connected.max().map(|(_, name)| name.clone())
     }
 
     fn instance(&mut self) -> Option<&mut Instance> {
@@ -408,41 +300,12 @@ impl Cluster {
     }
 }
 
-/// What is to go out, and what must wait for the disk before it may.
-#[derive(Default)]
-struct Outbox {
-    outputs: Vec<Output>,
-    ready: Vec<(NodeName, Message<Entry>)>,
-    held: VecDeque<Held>,
-    issued: BatchId,
-    persisted: BatchId,
-}
-
-impl Outbox {
-    fn next_batch(&self) -> BatchId {
-        BatchId(self.issued.0 + 1)
-    }
-
-    /// The batch that has everything which was written so far; `urgent` says that some of it was not handed out yet.
-    fn next_batch_if(&self, urgent: bool) -> BatchId {
-        if urgent { self.next_batch() } else { self.issued }
-    }
-}
-
-/// A message that must not leave before a batch is on disk.
-struct Held {
-    until: BatchId,
-    peer: NodeName,
-    configuration: ConfigurationId,
-    message: Message<Entry>,
-}
-
 /// An entry that was applied: what the simulation compares between nodes.
 #[cfg(test)]
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Audited {
-    pub(crate) revision: Revision,
-    pub(crate) entry: Entry,
+    pub(crate) revision: crate::command::Revision,
+    pub(crate) entry: crate::command::Entry,
     pub(crate) outcome: Option<crate::command::Outcome>,
 }
 
@@ -462,3 +325,6 @@ impl Node {
         std::mem::take(&mut self.audit)
     }
 }
+
+#[cfg(test)]
+mod tests;

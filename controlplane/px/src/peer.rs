@@ -10,18 +10,18 @@
 mod backoff;
 mod incoming;
 mod link;
+mod names;
 mod outbox;
 mod outgoing;
 mod ping;
-mod tls;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use photongate_net::quic::{PeerSubjects, QuicIdentity, QuicTlsError};
 use photongate_net::tls::TlsError;
 use s2n_quic::provider::endpoint_limits;
 use s2n_quic::provider::limits::Limits;
@@ -35,8 +35,8 @@ use utoipa::ToSchema;
 use crate::config::{MeConfig, ServerConfig};
 
 use self::link::Link;
+use self::names::KnownNames;
 pub use self::ping::{PingFigures, Pings};
-use self::tls::{Credentials, KnownNames, PeerSubjects};
 
 /// The connections to all other nodes. Dropping it ends them.
 #[derive(Debug)]
@@ -125,8 +125,8 @@ pub enum PeerError {
         subject: String,
     },
     /// The TLS library refuses.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(String),
+    #[error(transparent)]
+    Tls(#[from] QuicTlsError),
     /// The address cannot be used.
     #[error("me.addr: {address} cannot be used: {why}")]
     Bind {
@@ -148,15 +148,19 @@ impl<M: PeerMessage> Peers<M> {
         servers: &[ServerConfig],
         events: mpsc::Sender<PeerEvent<M>>,
     ) -> Result<Self, PeerError> {
-        let credentials = Credentials::load(&options.me.tls, &options.me.id)?;
+        let identity = QuicIdentity::load(&options.me.tls)?;
+        let MeConfig { id, tls, .. } = &options.me;
+        if !identity.subject().dns_names().any(|name| name.eq_ignore_ascii_case(id)) {
+            let (path, subject) = (tls.certificate.clone(), identity.subject().to_string());
+            return Err(PeerError::NotOurName { path, id: id.clone(), subject });
+        }
         let names = KnownNames::default();
         let asked = options.me.addr.to_string();
         let refused = |why: String| PeerError::Bind { address: asked.clone(), why };
-        let address = resolve(&asked).await.map_err(|error| refused(error.to_string()))?;
-        let server = serve(&credentials, &names, &options, address).map_err(refused_by(&asked))?;
+        let address = options.me.addr.resolve().await.map_err(|error| refused(error.to_string()))?[0];
+        let server = serve(&identity, &names, &options, address).map_err(refused_by(&asked))?;
         let address = server.local_addr().map_err(|error| refused(error.to_string()))?;
-        let client =
-            connect_from(&credentials, &options, SocketAddr::new(address.ip(), 0)).map_err(refused_by(&asked))?;
+        let client = connect_from(&identity, &options, SocketAddr::new(address.ip(), 0)).map_err(refused_by(&asked))?;
         let shared = Arc::new(Shared { options, names, events, links: RwLock::default() });
         let accepting = tokio::spawn(incoming::accept(Arc::clone(&shared), server));
         let peers = Self { shared, client, address, _accepting: AbortOnDropHandle::new(accepting) };
@@ -225,21 +229,15 @@ impl<M> Shared<M> {
     }
 }
 
-/// The first address of a host and port.
-async fn resolve(address: &str) -> io::Result<SocketAddr> {
-    let mut found = tokio::net::lookup_host(address).await?;
-    found.next().ok_or_else(|| io::Error::other("the name has no address"))
-}
-
 fn serve(
-    credentials: &Credentials,
+    identity: &QuicIdentity,
     names: &KnownNames,
     options: &PeerOptions,
     address: SocketAddr,
 ) -> Result<Server, Refused> {
     let handshakes = endpoint_limits::Default::builder().with_inflight_handshake_limit(HANDSHAKES)?.build()?;
     Ok(Server::builder()
-        .with_tls(credentials.server(names.clone())?)?
+        .with_tls(identity.server(PROTOCOL, names.clone())?)?
         .with_limits(limits(options)?)?
         .with_endpoint_limits(handshakes)?
         .with_event(PeerSubjects)?
@@ -247,8 +245,12 @@ fn serve(
         .start()?)
 }
 
-fn connect_from(credentials: &Credentials, options: &PeerOptions, address: SocketAddr) -> Result<Client, Refused> {
-    Ok(Client::builder().with_tls(credentials.client()?)?.with_limits(limits(options)?)?.with_io(address)?.start()?)
+fn connect_from(identity: &QuicIdentity, options: &PeerOptions, address: SocketAddr) -> Result<Client, Refused> {
+    Ok(Client::builder()
+        .with_tls(identity.client(PROTOCOL)?)?
+        .with_limits(limits(options)?)?
+        .with_io(address)?
+        .start()?)
 }
 
 fn limits(options: &PeerOptions) -> Result<Limits, Refused> {
@@ -268,11 +270,14 @@ fn limits(options: &PeerOptions) -> Result<Limits, Refused> {
 type Refused = Box<dyn std::error::Error + Send + Sync>;
 
 fn refused_by(address: &str) -> impl Fn(Refused) -> PeerError {
-    move |error| match error.downcast::<PeerError>() {
-        Ok(error) => *error,
+    move |error| match error.downcast::<QuicTlsError>() {
+        Ok(error) => PeerError::Tls(*error),
         Err(error) => PeerError::Bind { address: address.to_owned(), why: error.to_string() },
     }
 }
+
+/// What both sides say they speak (ALPN).
+const PROTOCOL: &str = "photongate-px/1";
 
 /// The longest message between nodes, in bytes.
 pub const LONGEST_MESSAGE: usize = 16 << 20;

@@ -3,7 +3,7 @@
 //! One loop owns the core. It gathers all that has happened, lets the core take it in one step, and does what comes out: writes
 //! one batch, sends, answers. While the disk is busy with a batch the next one gathers, so what comes together is made durable together.
 //!
-//! If the disk fails the node ends, and says so: it could promise nothing more.
+//! If the disk fails, or does not come to an end, the node ends, and says so: it could promise nothing more.
 
 mod disk;
 mod links;
@@ -13,6 +13,7 @@ mod turns;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use photongate_net::http::{Audit, AuditError, Management, ManagementError};
 use photongate_net::state_folder::{StateFolder, StateFolderError};
@@ -86,6 +87,14 @@ pub enum Failed {
     /// The disk.
     #[error("the disk fails, and a node without its disk must not go on: {0}")]
     Disk(StoreError),
+    /// The disk does not come to an end.
+    #[error(
+        "the disk has not written a batch within {patience:?} (timing.disk), and a node without its disk must not go on"
+    )]
+    DiskHangs {
+        /// How long was waited.
+        patience: Duration,
+    },
     /// A part of it is gone, which only a mistake in this program brings about.
     #[error("{0} has ended: please report this")]
     Part(&'static str),

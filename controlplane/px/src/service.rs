@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use photongate_net::NodeAddress;
 use photongate_net::http::{Audit, Caller, Outcome, Role};
+use photongate_net::pki::Host;
 
+use crate::config::ServerConfig;
 use crate::handle::Handle;
-use crate::lines::{Answered, Asked, MemberWord};
+use crate::lines::{Answered, Asked, MemberWish, MemberWord};
 use crate::membership::{MemberChange, NodeName};
 use crate::node::{Reply, Request};
 
@@ -40,22 +43,25 @@ impl Asker {
                 let status = serde_json::to_value(handle.board().status()).expect("a status is made of text");
                 return Answered::done(status);
             }
-            Asked::Member(word, name) => return self.change_members(handle, word, &name).await,
+            Asked::Member(wish) => return self.change_members(handle, &wish).await,
             Asked::Watch { .. } => return Answered::refused("bad_command", "nobody can watch here: use the socket"),
         };
         Answered::to(reply)
     }
 
-    async fn change_members(&self, handle: &Handle, word: MemberWord, name: &str) -> Answered {
-        let change = match member_change(handle, word, name) {
-            Ok(change) => change,
-            Err(error) => return Answered::refused("not_connected", error.to_string()),
-        };
+    async fn change_members(&self, handle: &Handle, wish: &MemberWish) -> Answered {
         let (who, from) = (self.author.to_string(), self.from.to_string());
         let caller = Caller { name: who, role: Role::Admin, from };
-        let intent = match self.audit.begin(&caller, "members.change", format!("{word:?} {name}")) {
+        let intent = match self.audit.begin(&caller, "members.change", wish.to_string()) {
             Ok(intent) => intent,
             Err(problem) => return Answered::refused("not_audited", problem.detail.unwrap_or_default()),
+        };
+        let change = match member_change(handle, wish).await {
+            Ok(change) => change,
+            Err(error) => {
+                intent.end(Outcome::Refused, &error.to_string());
+                return Answered::refused(error.word(), error.to_string());
+            }
         };
         let reply = handle.ask(Request::ChangeMembers(change)).await;
         match &reply {
@@ -67,26 +73,58 @@ impl Asker {
     }
 }
 
-/// The change in the node's terms. Who joins must be connected, as only it knows its disk.
+/// The change in the node's terms. Who joins must be connected, as only it knows its disk; if it is said where it is, it is waited for.
 ///
 /// # Errors
-/// It is not.
-pub fn member_change(handle: &Handle, word: MemberWord, name: &str) -> Result<MemberChange, NotConnected> {
-    let node = NodeName::from(name);
-    let store = |node| handle.board().store_of(node).ok_or_else(|| NotConnected { name: name.to_owned() });
-    Ok(match word {
-        MemberWord::Remove => MemberChange::Remove { name: node },
-        MemberWord::Add => MemberChange::Add { store: store(&node)?, name: node },
-        MemberWord::Replace => MemberChange::Replace { store: store(&node)?, name: node },
+/// It is not, or the address is none.
+pub async fn member_change(handle: &Handle, wish: &MemberWish) -> Result<MemberChange, CannotJoin> {
+    let name = NodeName::from(wish.name.as_str());
+    if wish.change == MemberWord::Remove {
+        return Ok(MemberChange::Remove { name });
+    }
+    let store = match &wish.addr {
+        None => handle.board().store_of(&name),
+        Some(text) => {
+            let is_name = Host::is_name(&wish.name);
+            let addr = NodeAddress::parse(text, None).filter(|_| is_name);
+            let addr = addr.ok_or_else(|| CannotJoin::BadAddress { address: text.clone() })?;
+            handle.meet(ServerConfig { addr, server_name: wish.name.to_ascii_lowercase() }).await
+        }
+    };
+    let store = store.ok_or_else(|| CannotJoin::NotConnected { name: wish.name.clone() })?;
+    let address = wish.addr.as_deref().map(Arc::from);
+    Ok(match wish.change {
+        MemberWord::Replace => MemberChange::Replace { name, store, address },
+        MemberWord::Add | MemberWord::Remove => MemberChange::Add { name, store, address },
     })
 }
 
-/// A node that is to join is not connected.
+/// Why a node cannot join.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{name} is not connected to this node: put it into `servers` here, start it, and wait until `photongate px status` shows it"
-)]
-pub struct NotConnected {
-    /// Its name.
-    pub name: String,
+pub enum CannotJoin {
+    /// It is not connected to the node that is asked.
+    #[error(
+        "{name} is not connected to this node: start it, say where it is (`--addr`), and see in `photongate px status` of both why they \
+         do not connect"
+    )]
+    NotConnected {
+        /// Its name.
+        name: String,
+    },
+    /// The address is none.
+    #[error("{address:?} is {}", NodeAddress::NOT_ONE)]
+    BadAddress {
+        /// What was given.
+        address: String,
+    },
+}
+
+impl CannotJoin {
+    /// The word that programs know it by.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::NotConnected { .. } => "not_connected",
+            Self::BadAddress { .. } => "bad_command",
+        }
+    }
 }

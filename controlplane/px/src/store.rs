@@ -1,36 +1,38 @@
-//! The disk of a node: one redb file in its data directory.
+//! The disk of a node: two files in its data directory.
 //!
-//! A batch is one transaction with one fsync: after a crash it is there whole or not at all, and redb's checksums tell which. All of them
-//! are checked when the file is opened. The state is kept by document and client, the log by place; what an acceptor must not forget
-//! is one small row.
+//! A batch of what was promised and accepted goes to the `journal`, which is made for that: one write, one sync. The state, whenever
+//! the node has it written, goes to the `database`, and with it what the acceptor has at that moment; the journal begins anew then.
+//! What is on disk is the database, with the journal's batches behind the last one that the database has.
 //!
 //! A data directory belongs to one node for ever. A store that cannot be read, or is another node's, is refused: a node that started
 //! from something else than what it had promised could break what others rely on.
 
+mod database;
 mod error;
+mod journal;
 
-use std::{collections::VecDeque, fs, path::Path};
+use std::fs::{self, OpenOptions};
+use std::path::Path;
 
-use omnipaxos::{ballot_leader_election::Ballot, storage::StopSign};
-use redb::{Builder, Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use redb::{Builder, StorageBackend, backends::FileBackend};
 
 use crate::{
-    command::{ClientId, Entry, Name},
     membership::{NodeName, StoreId},
-    state::{Header, Session, Snapshot, StateChanges},
+    state::Snapshot,
     storage::{Acceptor, Operation, Recovered},
 };
 
+use database::Database;
 pub use error::StoreError;
+use journal::Journal;
 
 /// The disk of a node.
 #[derive(Debug)]
 pub struct Store {
     database: Database,
-    kept: Kept,
-    /// The place behind the last entry.
-    end: u64,
+    journal: Journal,
+    /// What both together say.
+    acceptor: Acceptor,
 }
 
 impl Store {
@@ -39,25 +41,26 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: what is there cannot be used, or the disk fails. The node must not start then.
     pub fn open(directory: &Path, node: &NodeName, fresh: StoreId) -> Result<(Self, Recovered), StoreError> {
-        let path = directory.join(FILE);
-        let database = Builder::new().set_check_integrity_on_open(true).create(&path)?;
-        let opened = Self::start(database, node, fresh)?;
-        // The file may be new; its name must be there after a crash, too.
+        let database = builder().create(directory.join(DATABASE))?;
+        // Whoever has the database has the journal, too: it needs no lock of its own.
+        let journal =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(directory.join(JOURNAL))?;
+        // The files may be new; their names must be there after a crash, too.
         fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(StoreError::Directory)?;
-        Ok(opened)
+        Self::start(database, FileBackend::new(journal)?, node, fresh)
     }
 
-    /// Opens a store on something else than a file.
+    /// Opens a store on something else than files.
     ///
     /// # Errors
     /// As [`Store::open`].
     pub fn open_on(
-        backend: impl StorageBackend,
+        database: impl StorageBackend,
+        journal: impl StorageBackend,
         node: &NodeName,
         fresh: StoreId,
     ) -> Result<(Self, Recovered), StoreError> {
-        let database = Builder::new().set_check_integrity_on_open(true).create_with_backend(backend)?;
-        Self::start(database, node, fresh)
+        Self::start(builder().create_with_backend(database)?, journal, node, fresh)
     }
 
     /// Does what the operations say, all of them or none, and returns when they are on disk.
@@ -65,219 +68,71 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: nobody knows what is on disk now. The node must end, and start anew from what it finds.
     pub fn write(&mut self, operations: &[Operation]) -> Result<(), StoreError> {
-        let transaction = self.database.begin_write()?;
-        let (mut kept, mut end) = (self.kept.clone(), self.end);
-        for operation in operations {
-            match operation {
-                Operation::Append { index, entries } => append(&transaction, *index, entries, &mut end)?,
-                Operation::Promise(ballot) => kept.promise = Some(*ballot),
-                Operation::AcceptedRound(ballot) => kept.accepted_round = Some(*ballot),
-                Operation::Decided(places) => kept.decided = *places,
-                Operation::StopSign(stop_sign) => kept.stop_sign.clone_from(stop_sign),
-                Operation::Trim(place) => trim(&transaction, *place, &mut kept, &mut end)?,
-                Operation::Changes(changes) => write_changes(&transaction, changes)?,
-                Operation::Replace(snapshot) => replace(&transaction, snapshot)?,
-                Operation::Begin(place) => {
-                    transaction.open_table(LOG)?.retain(|_, _| false)?;
-                    kept = Kept { decided: *place, start: *place, ..Kept::default() };
-                    end = *place;
-                }
-            }
+        operations.iter().for_each(|operation| self.acceptor.apply(operation));
+        if Journal::takes(operations) && !self.journal.is_full() {
+            return self.journal.append(operations);
         }
-        transaction.open_table(META)?.insert(META_ACCEPTOR, json(&kept).as_slice())?;
-        transaction.commit()?;
-        (self.kept, self.end) = (kept, end);
+        self.database.write(operations, &self.acceptor, self.journal.last())?;
+        self.journal.restart();
         Ok(())
     }
 
-    fn start(database: Database, node: &NodeName, fresh: StoreId) -> Result<(Self, Recovered), StoreError> {
-        let transaction = database.begin_write()?;
-        let identity = {
-            let mut meta = transaction.open_table(META)?;
-            let known: Option<Identity> = read_json(&meta, META_IDENTITY)?;
-            let mut identity = known.unwrap_or(Identity { format: FORMAT, node: node.clone(), store: fresh, boot: 0 });
-            if identity.format != FORMAT {
-                return Err(StoreError::Format { found: identity.format });
+    fn start(
+        database: redb::Database,
+        journal: impl StorageBackend,
+        node: &NodeName,
+        fresh: StoreId,
+    ) -> Result<(Self, Recovered), StoreError> {
+        let (database, identity) = Database::start(database, node, fresh, fresh_key())?;
+        let found = database.read()?;
+        let (journal, batches) = Journal::open(journal, identity.journal, found.last_batch, found.cluster.is_none())?;
+        let (snapshot, mut acceptor) =
+            found.cluster.map_or((None, Acceptor::default()), |(snapshot, acceptor)| (Some(snapshot), acceptor));
+        for operation in batches.iter().flatten() {
+            if !fits(operation, &acceptor) {
+                return Err(StoreError::Damaged { what: "the journal does not belong to the database" });
             }
-            if identity.node != *node {
-                return Err(StoreError::OtherNode { found: identity.node, expected: node.clone() });
-            }
-            identity.boot += 1;
-            meta.insert(META_IDENTITY, json(&identity).as_slice())?;
-            // So that they are there to be read.
-            transaction.open_table(LOG)?;
-            transaction.open_table(DOCUMENTS)?;
-            transaction.open_table(SESSIONS)?;
-            identity
-        };
-        transaction.commit()?;
-        let cluster = read(&database)?;
-        let acceptor = cluster.as_ref().map(|(_, acceptor)| acceptor.clone()).unwrap_or_default();
-        let store = Self { database, end: acceptor.end(), kept: Kept::of(&acceptor) };
-        Ok((store, Recovered { store: identity.store, boot: identity.boot, cluster }))
-    }
-}
-
-/// Whose store it is.
-#[derive(Serialize, Deserialize)]
-struct Identity {
-    format: u32,
-    node: NodeName,
-    store: StoreId,
-    boot: u64,
-}
-
-/// What an acceptor keeps beside the entries.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Kept {
-    promise: Option<Ballot>,
-    accepted_round: Option<Ballot>,
-    decided: u64,
-    start: u64,
-    stop_sign: Option<StopSign>,
-}
-
-impl Kept {
-    fn of(acceptor: &Acceptor) -> Self {
-        Self {
-            promise: acceptor.promise,
-            accepted_round: acceptor.accepted_round,
-            decided: acceptor.decided,
-            start: acceptor.start,
-            stop_sign: acceptor.stop_sign.clone(),
+            acceptor.apply(operation);
         }
+        let cluster = snapshot.map(|snapshot| checked(snapshot, acceptor.clone())).transpose()?;
+        let recovered = Recovered { store: identity.store, boot: identity.boot, cluster };
+        Ok((Self { database, journal, acceptor }, recovered))
     }
 }
 
-fn append(transaction: &WriteTransaction, index: u64, entries: &[Entry], end: &mut u64) -> Result<(), StoreError> {
-    let mut log = transaction.open_table(LOG)?;
-    if index < *end {
-        log.retain_in(index.., |_, _| false)?;
+/// Whether an operation can have been done to this acceptor.
+fn fits(operation: &Operation, acceptor: &Acceptor) -> bool {
+    match operation {
+        Operation::Append { index, .. } => (acceptor.start..=acceptor.end()).contains(index),
+        _ => true,
     }
-    for (place, entry) in (index..).zip(entries) {
-        log.insert(place, bytes(entry).as_slice())?;
-    }
-    *end = index + entries.len() as u64;
-    Ok(())
 }
 
-/// As [`Acceptor`] does it in memory.
-fn trim(transaction: &WriteTransaction, place: u64, kept: &mut Kept, end: &mut u64) -> Result<(), StoreError> {
-    transaction.open_table(LOG)?.retain_in(..place, |_, _| false)?;
-    if place > *end {
-        kept.stop_sign = None;
-        *end = place;
-    }
-    kept.start = kept.start.max(place);
-    kept.decided = kept.decided.max(place);
-    Ok(())
-}
-
-fn write_changes(transaction: &WriteTransaction, changes: &StateChanges) -> Result<(), StoreError> {
-    let mut documents = transaction.open_table(DOCUMENTS)?;
-    for (name, document) in &changes.documents {
-        match document {
-            Some(document) => documents.insert(name.as_str(), bytes(document).as_slice())?,
-            None => documents.remove(name.as_str())?,
-        };
-    }
-    let mut sessions = transaction.open_table(SESSIONS)?;
-    for (client, session) in &changes.sessions {
-        match session {
-            Some(session) => sessions.insert(client.as_u128(), bytes(session).as_slice())?,
-            None => sessions.remove(client.as_u128())?,
-        };
-    }
-    transaction.open_table(META)?.insert(META_HEADER, json(&changes.header).as_slice())?;
-    Ok(())
-}
-
-fn replace(transaction: &WriteTransaction, snapshot: &Snapshot) -> Result<(), StoreError> {
-    transaction.open_table(DOCUMENTS)?.retain(|_, _| false)?;
-    transaction.open_table(SESSIONS)?.retain(|_, _| false)?;
-    write_changes(
-        transaction,
-        &StateChanges {
-            header: snapshot.header.clone(),
-            documents: snapshot
-                .documents
-                .iter()
-                .map(|(name, document)| (name.clone(), Some(document.clone())))
-                .collect(),
-            sessions: snapshot.sessions.iter().map(|(client, session)| (*client, Some(*session))).collect(),
-        },
-    )
-}
-
-/// What is on disk; none before the first state was written.
-fn read(database: &Database) -> Result<Option<(Snapshot, Acceptor)>, StoreError> {
-    let transaction = database.begin_read()?;
-    let meta = transaction.open_table(META)?;
-    let Some(header) = read_json::<Header>(&meta, META_HEADER)? else { return Ok(None) };
-    let kept: Kept =
-        read_json(&meta, META_ACCEPTOR)?.ok_or(StoreError::Damaged { what: "what was promised is missing" })?;
-    let mut snapshot = Snapshot { header, documents: [].into(), sessions: [].into() };
-    for row in transaction.open_table(DOCUMENTS)?.iter()? {
-        let (name, document) = row?;
-        let name: Name =
-            name.value().parse().map_err(|_| StoreError::Damaged { what: "a document has no proper name" })?;
-        snapshot.documents.insert(name, parse(document.value())?);
-    }
-    for row in transaction.open_table(SESSIONS)?.iter()? {
-        let (client, session) = row?;
-        snapshot.sessions.insert(ClientId::from(client.value()), parse::<Session>(session.value())?);
-    }
-    let mut entries = VecDeque::new();
-    for (row, expected) in transaction.open_table(LOG)?.iter()?.zip(kept.start..) {
-        let (place, entry) = row?;
-        if place.value() != expected {
-            return Err(StoreError::Damaged { what: "the log has a hole" });
-        }
-        entries.push_back(parse(entry.value())?);
-    }
-    let Kept { promise, accepted_round, decided, start, stop_sign } = kept;
-    let acceptor = Acceptor { promise, accepted_round, decided, start, entries, stop_sign };
+/// State and log, if they belong together.
+fn checked(snapshot: Snapshot, acceptor: Acceptor) -> Result<(Snapshot, Acceptor), StoreError> {
     let membership = &snapshot.header.membership;
     let applied = snapshot.header.revision.0.checked_sub(membership.base.0);
-    if decided > acceptor.accepted() || applied.is_none_or(|applied| applied < start || applied > acceptor.end()) {
+    let belong_together = applied.is_some_and(|applied| (acceptor.start..=acceptor.end()).contains(&applied));
+    if acceptor.decided > acceptor.accepted() || !belong_together {
         return Err(StoreError::Damaged { what: "the state and the log do not belong together" });
     }
-    Ok(Some((snapshot, acceptor)))
+    Ok((snapshot, acceptor))
 }
 
-fn read_json<T: DeserializeOwned>(
-    meta: &impl ReadableTable<&'static str, &'static [u8]>,
-    key: &str,
-) -> Result<Option<T>, StoreError> {
-    let Some(row) = meta.get(key)? else { return Ok(None) };
-    serde_json::from_slice(row.value()).map(Some).map_err(|_| StoreError::Damaged { what: "a row cannot be read" })
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_check_integrity_on_open(true);
+    builder
 }
 
-/// For what there is one of: people can read it, and fields can be added.
-fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("what is kept can be written as JSON")
+/// The key of a new journal.
+fn fresh_key() -> u128 {
+    let halves = [(); 2].map(|()| u128::from(getrandom::u64().expect("the operating system has randomness")));
+    halves[0] << 64 | halves[1]
 }
 
-/// For what there are many of.
-fn bytes(value: &impl Serialize) -> Vec<u8> {
-    postcard::to_stdvec(value).expect("what is kept can be written as bytes")
-}
-
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
-    postcard::from_bytes(bytes).map_err(|_| StoreError::Damaged { what: "a row cannot be read" })
-}
-
-const FILE: &str = "px.redb";
-const FORMAT: u32 = 1;
-
-const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
-const META_IDENTITY: &str = "identity";
-const META_ACCEPTOR: &str = "acceptor";
-const META_HEADER: &str = "header";
-/// Entries by place.
-const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
-const DOCUMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("documents");
-const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
+const DATABASE: &str = "px.redb";
+const JOURNAL: &str = "px.journal";
 
 #[cfg(test)]
 mod tests;

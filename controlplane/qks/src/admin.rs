@@ -8,7 +8,6 @@
 mod alarms;
 mod channels;
 mod dashboard;
-mod docs;
 mod health;
 mod history;
 mod links;
@@ -102,10 +101,6 @@ impl Admin {
 /// Every route of the interface, with its description. The dashboard's files are no part of the interface.
 fn routes() -> OpenApiRouter<Admin> {
     openapi::router()
-        .routes(routes!(openapi::document))
-        .routes(routes!(docs::docs))
-        .routes(routes!(docs::docs_style))
-        .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
         .routes(routes!(views::status))

@@ -184,6 +184,8 @@ impl Stock {
         if missing > 0 {
             return None;
         }
+        let ahead =
+            u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(REQUESTS_AHEAD).clamp(LEAST_AHEAD, MOST_AHEAD);
         let mut marks = Vec::new();
         for piece in &pieces {
             self.recount(piece.block, |entry| {
@@ -192,7 +194,7 @@ impl Stock {
                 if entry.state.used > entry.durable {
                     // What counts as used up on disk may be thrown away there: that waits until the last byte is taken.
                     let most = if entry.state.used == length { length } else { length - 1 };
-                    entry.durable = entry.state.used.saturating_add(AHEAD).min(most);
+                    entry.durable = entry.state.used.saturating_add(ahead).min(most);
                     marks.push(Mark { block: piece.block, used: entry.durable });
                 }
             });
@@ -377,8 +379,11 @@ impl Free {
     }
 }
 
-/// How far marks on disk are ahead of what is given out, in bytes: 512 keys of 256 bits.
-const AHEAD: u32 = 16 * 1024;
+/// How far marks on disk are ahead of what is given out: as much as that many requests like the last one, within these bounds, in bytes. The
+/// lower one is 512 keys of 256 bits.
+const REQUESTS_AHEAD: u32 = 32;
+const LEAST_AHEAD: u32 = 16 * 1024;
+const MOST_AHEAD: u32 = 256 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 pub use self::claims::{LEASE, Process, Standing};
-pub use self::judge::{ReserveRefusal, TakeRefusal};
+pub use self::judge::{ReserveRefusal, TakeRefusal, Use};
 pub use self::rows::{Answer, Assignment, KeyRows, Material, NewBlock, RowOfKeys, Standstill, StoredBlock, Take};
 
 use self::backend::{Backend, Giver};
@@ -124,19 +124,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; the inner one if the pieces are not free.
     pub async fn reserve(&self, assignment: Assignment) -> Result<Result<(), ReserveRefusal>, StoreError> {
-        self.ask(|done| Command::Reserve(assignment, done)).await?
+        let outcomes = self.give_out(vec![Use::of(assignment)]).await?;
+        outcomes.into_iter().next().ok_or_else(|| StoreError::Database("it says nothing of a reservation".to_owned()))
     }
 
-    /// Moves the marks of the neighbour's blocks behind pieces that both servers use for themselves. Their bytes stay until `expires_at`.
+    /// As [`reserve`](Self::reserve), for many at once: they are in one transaction, and each is taken or refused for itself. Returns what
+    /// became of them, in their order.
     ///
     /// # Errors
-    /// [`StoreError`]; the inner one if the pieces are not free.
-    pub async fn use_up(
-        &self,
-        material: Material,
-        expires_at: UnixNanos,
-    ) -> Result<Result<(), ReserveRefusal>, StoreError> {
-        self.ask(|done| Command::UseUp(material, expires_at, done)).await?
+    /// [`StoreError`]; those inside if pieces are not free.
+    pub async fn give_out(&self, uses: Vec<Use>) -> Result<Vec<Result<(), ReserveRefusal>>, StoreError> {
+        self.ask(|done| Command::GiveOut(uses, done)).await?
     }
 
     /// Takes keys out for one application: all of them, or none.

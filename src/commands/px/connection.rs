@@ -1,7 +1,5 @@
-//! The way to a node: its Unix socket, a line there and a line back.
+//! Which node is asked, and how one question becomes one answer.
 
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +8,8 @@ use photongate_px::config::PxConfig;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::line_socket::LineSocket;
+pub(super) use crate::line_socket::text;
 use crate::output;
 
 /// Where the node is.
@@ -29,31 +29,17 @@ pub(super) struct Reach {
     pub(super) json: bool,
 }
 
-/// A connection to a node.
-pub(super) struct Connection {
-    stream: BufReader<UnixStream>,
-    socket: PathBuf,
-}
-
 impl Reach {
     /// Connects.
     ///
     /// # Errors
     /// Nobody listens there, or the configuration has mistakes.
-    pub(super) fn connect(&self) -> Result<Connection, Failure> {
+    pub(super) fn connect(&self) -> Result<LineSocket, Failure> {
         let socket = match &self.config {
             Some(config) => PxConfig::load(config).map_err(Failure::bad_input)?.config.socket,
             None => self.socket.clone(),
         };
-        let stream = UnixStream::connect(&socket).map_err(|error| {
-            Failure::bad_input(format!(
-                "photongate: nobody answers at {}: {error}\nis the node running? `photongate px CONFIG`; another socket: --socket \
-                 PATH, or --config CONFIG of the node",
-                socket.display()
-            ))
-        })?;
-        stream.set_write_timeout(Some(PATIENCE)).map_err(Failure::at_run_time)?;
-        Ok(Connection { stream: BufReader::new(stream), socket })
+        LineSocket::connect(&socket, "px")
     }
 
     /// The same, without printing the answer.
@@ -79,40 +65,6 @@ impl Reach {
         let message = if self.json { String::new() } else { format!("photongate: {word}: {detail}") };
         Err(Failure::at_run_time(message))
     }
-}
-
-impl Connection {
-    /// Sends a line.
-    ///
-    /// # Errors
-    /// The connection broke.
-    pub(super) fn send(&mut self, question: &Value) -> Result<(), Failure> {
-        let line = format!("{question}\n");
-        self.stream.get_mut().write_all(line.as_bytes()).map_err(|error| self.broken(&error))
-    }
-
-    /// Waits for a line.
-    ///
-    /// # Errors
-    /// It does not come, in so much time, or is no JSON.
-    pub(super) fn receive(&mut self, patience: Option<Duration>) -> Result<Value, Failure> {
-        self.stream.get_mut().set_read_timeout(patience).map_err(Failure::at_run_time)?;
-        let mut line = String::new();
-        match self.stream.read_line(&mut line) {
-            Ok(0) => Err(self.broken(&"the node has closed it")),
-            Ok(_) => serde_json::from_str(&line).map_err(|error| self.broken(&error)),
-            Err(error) => Err(self.broken(&error)),
-        }
-    }
-
-    fn broken(&self, why: &dyn std::fmt::Display) -> Failure {
-        Failure::at_run_time(format!("photongate: the connection to {} is broken: {why}", self.socket.display()))
-    }
-}
-
-/// The text of a field; nothing if it has none.
-pub(super) fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
 }
 
 /// Where a node has its socket by default.

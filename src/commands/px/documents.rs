@@ -161,6 +161,9 @@ impl Get {
         if self.reach.json {
             return Ok(());
         }
+        if self.stale {
+            tell_age(&answer);
+        }
         let bytes = match answer["base64"].as_str() {
             Some(base64) => STANDARD.decode(base64).map_err(Failure::at_run_time)?,
             None => text(&answer["value"]).as_bytes().to_vec(),
@@ -183,6 +186,9 @@ impl List {
             let answer = self.reach.ask(&question)?;
             let documents = answer["documents"].as_array().map(Vec::as_slice).unwrap_or_default();
             if !self.reach.json {
+                if self.stale && question.get("after").is_none() {
+                    tell_age(&answer);
+                }
                 output::print(&table(documents))?;
             }
             match documents.last() {
@@ -216,6 +222,15 @@ impl Watch {
             output::print(&format!("{line}\n"))?;
         }
     }
+}
+
+/// Says on standard error that an answer may be old, beside what was asked for on standard output.
+fn tell_age(answer: &Value) {
+    let heard = match answer["age_ticks"].as_u64() {
+        Some(ticks) => format!("it last heard of a leader {ticks} ticks ago"),
+        None => "it knows of no leader".to_owned(),
+    };
+    eprintln!("photongate: this may be old: the node knows the log up to revision {}; {heard}", answer["known_up_to"]);
 }
 
 fn table(documents: &[Value]) -> String {

@@ -8,7 +8,6 @@
 
 mod as_list;
 mod dashboard;
-mod docs;
 mod events;
 mod extract;
 mod health;
@@ -89,10 +88,6 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(as_list::check))
         .layer(body_limit(as_list::LARGEST_LIST));
     openapi::router()
-        .routes(routes!(openapi::document))
-        .routes(routes!(docs::docs))
-        .routes(routes!(docs::docs_style))
-        .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
         .routes(routes!(status::status))

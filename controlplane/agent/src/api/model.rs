@@ -15,6 +15,6 @@ pub use events::{DegradedPeer, Sample};
 pub use keys::{PrefetchOutcome, RevokeOutcome, RevokeRequest, RevokedKey};
 pub use peers::{Degraded, KeyEpoch, Peer, PeerKeys, PeersPage};
 pub use reload::{LogLevel, LogSettings, ReloadOutcome};
-pub use status::{PeerSummary, Readiness, Status};
+pub use status::{PeerSummary, Status};
 pub use traces::{ReasonName, TraceInfo, TraceRequest, TraceState, VerdictName};
 pub use traffic::{Count, Port, SkewBucket, Traffic, Worker};

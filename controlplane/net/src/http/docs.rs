@@ -3,14 +3,16 @@
 
 use std::fmt::Write;
 
+use axum::body::Body;
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderValue, header};
 use serde_json::{Map, Value};
 use utoipa::openapi::OpenApi;
 
 /// Answers with a page of [`docs_page`], which may load its style sheet and nothing else.
-pub fn docs_answer(page: &'static str) -> Response {
-    ([(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY))], Html(page)).into_response()
+pub fn docs_answer(page: impl Into<Body>) -> Response {
+    ([(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY_POLICY))], Html(page.into()))
+        .into_response()
 }
 
 /// Answers with the style sheet of the page, which must be at `/docs/style.css`.

@@ -1,8 +1,9 @@
 //! What OpenAPI documents say about callers and refusals, the same for every role.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
+use serde_json::Value;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Header, OpenApi, Ref, RefOr, Response, ResponseBuilder, SecurityRequirement};
@@ -82,6 +83,41 @@ pub fn complete_description(document: &mut OpenApi, version: &str) {
     }
 }
 
+/// What is wrong with a document, a sentence each: references that lead nowhere, operations that share a name, and changes that are not for
+/// admins.
+pub fn description_mistakes(document: &OpenApi) -> Vec<String> {
+    let document = serde_json::to_value(document).expect("the document is made of text");
+    let mut references = BTreeSet::new();
+    collect_references(&document, &mut references);
+    let leads_nowhere = |reference: &&str| document.pointer(reference.trim_start_matches('#')).is_none();
+    let mut mistakes: Vec<_> =
+        references.into_iter().filter(leads_nowhere).map(|reference| format!("{reference} is not there")).collect();
+    let mut names = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().into_iter().flatten() {
+        for (method, operation) in item.as_object().into_iter().flatten() {
+            let name = operation["operationId"].as_str().unwrap_or_default();
+            if !names.insert(name) {
+                mistakes.push(format!("{method} {path}: another operation is called {name:?}, too"));
+            }
+            if method != "get" && operation["security"][0]["token"][0] != "admin" {
+                mistakes.push(format!("{method} {path} is not for admins alone"));
+            }
+        }
+    }
+    mistakes
+}
+
+fn collect_references<'d>(value: &'d Value, references: &mut BTreeSet<&'d str>) {
+    match value {
+        Value::Object(fields) => {
+            references.extend(fields.get("$ref").and_then(Value::as_str));
+            fields.values().for_each(|value| collect_references(value, references));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_references(item, references)),
+        _ => {}
+    }
+}
+
 /// Adds the answers of the server to requests that no route sees, and the headers that go with some refusals.
 fn add_what_any_request_may_get(operation: &mut Operation) {
     let mut refusals = ReadRefusals::responses();
@@ -119,7 +155,7 @@ fn refusal((status, description): (StatusCode, &str)) -> (String, RefOr<Response
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, to_value};
+    use serde_json::{from_value, json, to_value};
     use utoipa::openapi::{InfoBuilder, OpenApiBuilder};
 
     use super::*;
@@ -134,6 +170,28 @@ mod tests {
             let schema = &response["content"]["application/problem+json"]["schema"]["$ref"];
             assert_eq!(schema, "#/components/schemas/Problem", "{status}");
         }
+    }
+
+    #[test]
+    fn mistakes_of_a_document_are_found() {
+        let change = |name: &str, role: &str| {
+            let answer = json!({ "description": "Done.", "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Nothing" } } } });
+            json!({ "operationId": name, "security": [{ "token": [role] }], "responses": { "200": answer } })
+        };
+        let document = json!({
+            "openapi": "3.1.0",
+            "info": { "title": "test", "version": "1" },
+            "paths": { "/a": { "put": change("change", "admin") }, "/b": { "put": change("change", "read") } },
+        });
+        let mistakes = description_mistakes(&from_value(document).unwrap());
+        assert_eq!(
+            mistakes,
+            [
+                "#/components/schemas/Nothing is not there",
+                "put /b: another operation is called \"change\", too",
+                "put /b is not for admins alone",
+            ]
+        );
     }
 
     #[test]

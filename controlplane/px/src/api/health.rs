@@ -1,36 +1,16 @@
-//! Whether the node lives, whether it can do its work, and how it is.
+//! Whether the node can do its work, and how it is.
 
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use photongate_net::http::{Read, ReadRefusals};
-use serde::Serialize;
-use utoipa::ToSchema;
+use photongate_net::http::{HEALTH, Read, ReadRefusals, Readiness};
 
 use super::{Api, openapi};
 use crate::server::Status;
 
-/// Whether the node can do its work.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Readiness {
-    /// Whether it can.
-    ready: bool,
-    /// Why not, a sentence each. Empty for callers that may not read.
-    because: Vec<String>,
-}
-
-/// Answers as long as the process serves.
-#[utoipa::path(
-    get, path = "/healthz", tag = openapi::HEALTH, operation_id = "get_health", security(()),
-    responses((status = 200, description = "It serves.", body = String, content_type = "text/plain", example = "ok\n")),
-)]
-pub(super) async fn healthz() -> &'static str {
-    "ok\n"
-}
-
 /// Whether the node is a member and knows a leader.
 #[utoipa::path(
-    get, path = "/readyz", tag = openapi::HEALTH, operation_id = "get_readiness",
+    get, path = "/readyz", tag = HEALTH, operation_id = "get_readiness",
     security((), ("token" = ["read"]), ("certificate" = ["read"])),
     responses(
         (status = 200, description = "It is ready.", body = Readiness),
@@ -38,10 +18,7 @@ pub(super) async fn healthz() -> &'static str {
     ),
 )]
 pub(super) async fn readyz(State(api): State<Api>, reader: Option<Read>) -> (StatusCode, Json<Readiness>) {
-    let because = api.handle.board().not_ready_because();
-    let ready = because.is_empty();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, because: if reader.is_some() { because } else { Vec::new() } }))
+    Readiness::answer(api.handle.board().not_ready_because(), reader.is_some())
 }
 
 /// How the node is: members, leader, log, connections.

@@ -2,21 +2,23 @@
 
 use axum::Json;
 use axum::extract::State;
-use photongate_net::http::{Admin, ChangeRefusals, JsonBody, Problem};
+use http::StatusCode;
+use photongate_net::http::{Admin, ChangeRefusals, JsonBody, Problem, bad_request};
 
-use super::model::{MemberChange, Members};
+use super::model::Members;
 use super::refusals::problem;
 use super::{Api, openapi};
+use crate::lines::MemberWish;
 use crate::node::{Reply, Request};
-use crate::service::{NotConnected, member_change};
+use crate::service::{CannotJoin, member_change};
 
 /// Adds, removes or replaces a member.
 ///
-/// Who is added, or replaced because it has lost its disk, must run and be connected to this node.
+/// Who is added, or replaced because it has lost its disk, must run. It is connected to this node already, or `addr` says where it is.
 #[utoipa::path(
     post, path = "/api/v1/members", tag = openapi::NODE, operation_id = "change_members",
     security(("token" = ["admin"]), ("certificate" = ["admin"])),
-    request_body = MemberChange,
+    request_body = MemberWish,
     responses(
         (status = 200, description = "The members from now on.", body = Members),
         openapi::Conflict, openapi::Unknown, ChangeRefusals,
@@ -25,12 +27,15 @@ use crate::service::{NotConnected, member_change};
 pub(super) async fn change(
     State(api): State<Api>,
     Admin(caller): Admin,
-    JsonBody(body): JsonBody<MemberChange>,
+    JsonBody(wish): JsonBody<MemberWish>,
 ) -> Result<Json<Members>, Problem> {
-    let target = format!("{:?} {}", body.change, body.name);
+    let target = wish.to_string();
     let change = async {
-        let change = member_change(&api.handle, body.change, &body.name).map_err(|error: NotConnected| {
-            Problem::new(http::StatusCode::CONFLICT, "The node is not connected").with_detail(error.to_string())
+        let change = member_change(&api.handle, &wish).await.map_err(|error| match error {
+            CannotJoin::BadAddress { .. } => bad_request(error.to_string()),
+            CannotJoin::NotConnected { .. } => {
+                Problem::new(StatusCode::CONFLICT, "The node is not connected").with_detail(error.to_string())
+            }
         })?;
         match api.handle.ask(Request::ChangeMembers(change)).await {
             Reply::MembersChanged(membership) => Ok(Json(Members::from(&membership))),

@@ -3,11 +3,11 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
-use photongate_net::http::{Read, ReadRefusals};
+use photongate_net::http::{HEALTH, Read, ReadRefusals};
 use photongate_net::metrics::{Families, MEDIA_TYPE, text};
 use prometheus_client::registry::Registry;
 
-use super::{Api, openapi};
+use super::Api;
 use crate::peer::PeerStatus;
 use crate::server::Board;
 
@@ -15,7 +15,7 @@ use crate::server::Board;
 ///
 /// Text format 0.0.4.
 #[utoipa::path(
-    get, path = "/metrics", tag = openapi::HEALTH, operation_id = "get_metrics",
+    get, path = "/metrics", tag = HEALTH, operation_id = "get_metrics",
     responses(
         (status = 200, description = "The numbers of this moment.", body = String, content_type = "text/plain",
          example = "photongate_px_commands_decided_total 17"),

@@ -128,6 +128,9 @@ pub struct Member {
     pub pid: u64,
     /// Its disk.
     pub store: String,
+    /// Where the others reach it, if it came in at an address; else their configurations say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 impl From<&Membership> for Members {
@@ -136,6 +139,7 @@ impl From<&Membership> for Members {
             name: member.name.to_string(),
             pid: member.pid.0,
             store: member.store.to_string(),
+            address: member.address.as_deref().map(str::to_owned),
         };
         Self {
             cluster: membership.cluster.to_string(),
@@ -143,16 +147,6 @@ impl From<&Membership> for Members {
             members: membership.members.iter().map(member).collect(),
         }
     }
-}
-
-/// A change of members.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct MemberChange {
-    /// What is to be done.
-    pub change: crate::lines::MemberWord,
-    /// The name of the node.
-    #[schema(example = "px-4.example")]
-    pub name: String,
 }
 
 /// Which document, and what it must be like.

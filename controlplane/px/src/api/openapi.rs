@@ -1,17 +1,12 @@
-//! The description of the interface, in OpenAPI 3.1. [`docs`](super::docs) shows it to people.
+//! The description of the interface, in OpenAPI 3.1.
 
-use std::sync::LazyLock;
-
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, header};
-use photongate_net::http::{FieldProblem, Problem, Security, complete_description};
+use photongate_net::http::{FieldProblem, HEALTH, Problem, Security, common_routes, complete_description};
 use utoipa::openapi::OpenApi;
 use utoipa::{IntoResponses, OpenApi as _};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Api;
 
-pub(super) const HEALTH: &str = "health";
 pub(super) const NODE: &str = "node";
 pub(super) const DOCUMENTS: &str = "documents";
 
@@ -67,19 +62,9 @@ pub(super) struct Unavailable(#[allow(dead_code, reason = "describes the body")]
 )]
 pub(super) struct Unknown(#[allow(dead_code, reason = "describes the body")] Problem);
 
-/// A router that describes itself.
+/// A router that describes itself, and has the routes that every role has.
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::with_openapi(Document::openapi())
-}
-
-/// This description, as OpenAPI 3.1.
-#[utoipa::path(
-    get, path = "/openapi.json", tag = HEALTH, operation_id = "get_openapi", security(()),
-    responses((status = 200, description = "The description.", body = serde_json::Value)),
-)]
-pub(super) async fn document() -> Response {
-    static JSON: LazyLock<String> = LazyLock::new(|| described().to_json().expect("the document is made of text"));
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], JSON.as_str()).into_response()
+    OpenApiRouter::with_openapi(Document::openapi()).merge(common_routes(described))
 }
 
 /// The whole description: of every route, with what the server in front of them may answer.

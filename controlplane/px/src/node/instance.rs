@@ -3,7 +3,8 @@
 //! OmniPaxos trusts its caller in some things; this is where they are seen to:
 //!
 //! - It counts the leader's own vote as soon as the entry is in memory. So what others accepted is reported to it only up to where this
-//!   node's own log is on disk.
+//!   node's own log is on disk, or up to where a majority of others have accepted: then the own vote does not matter, and a leader whose
+//!   disk is slow holds up nobody.
 //! - It answers a node that is behind from the log, even if the log begins later. Such messages are not handed in; who sent them is
 //!   told to fetch the state ([`Heard::PeerIsBehind`]).
 //! - It takes for granted that who accepted something in the last round has nothing decided that its leader of then did not have. A
@@ -43,8 +44,10 @@ pub(super) struct Instance {
     written: VecDeque<(BatchId, Vote)>,
     /// The own log as it is on disk.
     durable: Vote,
-    /// What others accepted beyond that.
-    ahead: BTreeMap<Pid, Accepted>,
+    /// What others accepted in the ballot of this node, as far as it is known, and how much of that was reported.
+    accepted: BTreeMap<Pid, (Accepted, usize)>,
+    /// How many members decide.
+    majority: usize,
     /// What is said beside what OmniPaxos says.
     answers: Vec<Message<Entry>>,
     mutations: Mutations,
@@ -86,7 +89,8 @@ impl Instance {
             begun,
             written: VecDeque::new(),
             durable: Vote::default(),
-            ahead: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            majority: membership.members.len() / 2 + 1,
             answers: Vec::new(),
             mutations,
         }
@@ -248,21 +252,37 @@ impl Instance {
             let (_, vote) = self.written.pop_front().expect("one was just looked at");
             self.durable = vote;
         }
-        for (from, accepted) in std::mem::take(&mut self.ahead) {
-            self.others_accepted(from, accepted);
-        }
+        self.report_accepted();
     }
 
     fn others_accepted(&mut self, from: Pid, accepted: Accepted) -> Heard {
-        let own = self.own_vote();
-        if accepted.accepted_idx > own {
-            self.ahead.insert(from, accepted);
-        } else {
-            self.ahead.remove(&from);
-        }
-        let msg = PaxosMsg::Accepted(Accepted { accepted_idx: accepted.accepted_idx.min(own), ..accepted });
-        self.paxos.handle_incoming(Message::SequencePaxos(PaxosMessage { from: from.0, to: self.me.0, msg }));
+        self.accepted.insert(from, (accepted, 0));
+        self.report_accepted();
         Heard::Done
+    }
+
+    /// Tells OmniPaxos what others accepted, as far as it may count its own vote beside theirs.
+    fn report_accepted(&mut self) {
+        let ballot = self.ballot();
+        self.accepted.retain(|_, (accepted, _)| accepted.n == ballot);
+        let limit = self.own_vote().max(self.vote_of_others());
+        let mut news = Vec::new();
+        for (from, (accepted, reported)) in &mut self.accepted {
+            let accepted_idx = accepted.accepted_idx.min(limit);
+            if accepted_idx > *reported {
+                *reported = accepted_idx;
+                let msg = PaxosMsg::Accepted(Accepted { accepted_idx, ..*accepted });
+                news.push(Message::SequencePaxos(PaxosMessage { from: from.0, to: self.me.0, msg }));
+            }
+        }
+        news.into_iter().for_each(|message| self.paxos.handle_incoming(message));
+    }
+
+    /// How many places of the log a majority of others have accepted.
+    fn vote_of_others(&self) -> usize {
+        let mut accepted: Vec<_> = self.accepted.values().map(|(accepted, _)| accepted.accepted_idx).collect();
+        accepted.sort_unstable_by(|one, other| other.cmp(one));
+        accepted.get(self.majority - 1).copied().unwrap_or(0)
     }
 
     /// How many places of the log this node has accepted in the current round for good.

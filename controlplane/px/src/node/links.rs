@@ -161,8 +161,6 @@ impl Node {
                     instance.take_the_lead();
                 }
             }
-            // The shell's.
-            PeerMessage::Ping(_) | PeerMessage::Pong(_) => {}
         }
     }
 

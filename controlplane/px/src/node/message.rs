@@ -19,10 +19,6 @@ use crate::{
 pub enum PeerMessage {
     /// Who the sender is. The first message in each direction, and again when it changes.
     Hello(Hello),
-    /// Asks for a [`Self::Pong`] with the same numbers. Answered by the shell, never handed to the node.
-    Ping(Ping),
-    /// The answer to a ping. Never handed to the node.
-    Pong(Ping),
     /// A message of the agreement.
     Paxos(Box<Envelope>),
     /// Messages of the receiver were lost on their way to the sender.
@@ -55,15 +51,6 @@ pub struct Hello {
     pub configuration: ConfigurationId,
     /// With whom it is set to found a cluster, itself included.
     pub servers: BTreeSet<NodeName>,
-}
-
-/// What a ping carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ping {
-    /// Counts the sender's pings.
-    pub number: u64,
-    /// When it was sent, in microseconds of a clock that only the sender knows.
-    pub sent_micros: u64,
 }
 
 /// A message of the agreement, with what lets the receiver trust the order of those it gets.

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::{command::Entry, membership::NodeName, storage::Acceptor};
+use crate::{
+    command::Entry,
+    membership::{Membership, NodeName},
+    storage::Acceptor,
+};
 
 /// What a node is set to.
 #[derive(Clone, Debug)]
@@ -56,8 +60,6 @@ pub struct Limits {
     pub kept_entries: usize,
     /// At most so many bytes of entries are kept then.
     pub kept_bytes: usize,
-    /// Recent changes kept for those who watch.
-    pub changes: usize,
     /// About so many bytes make a part of the state that is sent to another node.
     pub part_bytes: usize,
     /// Clients that are remembered. The same on all nodes, or their states differ.
@@ -74,7 +76,6 @@ impl Default for Limits {
             unwritten_bytes: 2 << 20,
             kept_entries: 1_000,
             kept_bytes: 1 << 20,
-            changes: 10_000,
             part_bytes: 512 << 10,
             clients: 10_000,
         }
@@ -82,6 +83,15 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// How many entries, and of which weight, a member counts as applied before it has applied any. Each has another share of what
+    /// makes it write its state, so that they do not all do that at the same moment: the others go on meanwhile.
+    pub(super) fn head_start(&self, membership: &Membership, me: &NodeName) -> (usize, usize) {
+        let members = &membership.members;
+        let place = members.iter().position(|member| member.name == *me).unwrap_or(0);
+        let share = |whole: usize| whole / members.len().max(1) * place;
+        (share(self.unwritten_entries), share(self.unwritten_bytes))
+    }
+
     /// The place from which on the log is kept when the state up to `applied` is written.
     pub(super) fn keep_from(&self, acceptor: &Acceptor, applied: u64) -> u64 {
         let mut bytes = 0;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use photongate_net::quic::PeerSubject;
 use s2n_quic::stream::{PeerStream, ReceiveStream};
 use s2n_quic::{Connection, Server};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::link::{Beat, Link};
-use super::tls::PeerSubject;
 use super::{LONGEST_MESSAGE, PeerEvent, PeerMessage, Shared};
 use crate::frame::{END, Frames, TooLong};
 

@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use photongate_net::NodeAddress;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::outbox::Outbox;
 use super::{LONGEST_MESSAGE, PeerEvent, PeerOptions, PeerStatus, Pings};
-use crate::config::{NodeAddress, ServerConfig};
+use crate::config::ServerConfig;
 
 /// One other node.
 #[derive(Debug)]
@@ -90,7 +91,14 @@ impl<M> Link<M> {
 
     /// Sends a ping, if there is a connection.
     pub(super) fn ping(&self) {
-        let id = self.state().pings.send(Instant::now());
+        let (id, figures) = {
+            let mut state = self.state();
+            (state.pings.send(Instant::now()), state.pings.figures())
+        };
+        if id.is_multiple_of(TOLD_EVERY) {
+            let (rtt_us, jitter_us) = (figures.rtt_us.map(f64::round), figures.jitter_us.round());
+            tracing::info!(peer = %self.name, rtt_us, jitter_us, loss = figures.loss, "round trips");
+        }
         self.outbox.push(&Beat::Ping { id, incarnation: self.options.incarnation });
     }
 
@@ -133,18 +141,19 @@ impl<M> Link<M> {
                 }
             }
             Beat::Pong { id } => {
-                let is_up_now = {
+                let (trip, is_up_now) = {
                     let mut state = self.state();
-                    let answered = state.pings.answer(id, Instant::now()).is_some();
-                    let is_up_now = answered && id >= state.since && !state.up;
+                    let trip = state.pings.answer(id, Instant::now());
+                    let is_up_now = trip.is_some() && id >= state.since && !state.up;
                     if is_up_now {
                         (state.up, state.reason) = (true, None);
                     }
-                    is_up_now
+                    (trip, is_up_now)
                 };
+                tracing::debug!(peer = %self.name, id, ?trip, "a ping is answered");
                 if is_up_now {
                     self.proven.store(true, Ordering::Relaxed);
-                    tracing::info!(peer = %self.name, "connected");
+                    tracing::info!(peer = %self.name, round_trip = ?trip.unwrap_or_default(), "connected");
                     self.tell(PeerEvent::Up(Arc::clone(&self.name))).await;
                 }
             }
@@ -195,3 +204,6 @@ impl<M> Link<M> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// After so many pings, ten minutes of them by default, the log tells what they have shown.
+const TOLD_EVERY: u64 = 600;

@@ -9,9 +9,9 @@ use s2n_quic::connection::StreamAcceptor;
 use s2n_quic::stream::SendStream;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::PeerMessage;
 use super::backoff::Backoff;
 use super::link::Link;
-use super::{PeerMessage, resolve};
 
 /// Connects to the other node, and again whenever the connection breaks. Never ends by itself.
 pub(super) async fn keep_connected<M: PeerMessage>(link: Arc<Link<M>>, client: Client) {
@@ -67,7 +67,7 @@ async fn connect_and_send<M: PeerMessage>(link: &Link<M>, client: &Client) -> En
 
 /// Makes a connection with one stream, on which nothing was sent yet.
 async fn connect<M>(link: &Link<M>, client: &Client) -> Result<(SendStream, StreamAcceptor), String> {
-    let address = resolve(&link.address.to_string()).await.map_err(|error| format!("its address: {error}"))?;
+    let address = link.address.resolve().await.map_err(|error| format!("its address: {error}"))?[0];
     let attempt = Connect::new(address).with_server_name(&*link.name);
     let mut connection = client.connect(attempt).await.map_err(|error| in_words(&error))?;
     connection.keep_alive(true).map_err(|error| in_words(&error))?;

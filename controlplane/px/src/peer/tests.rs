@@ -3,14 +3,16 @@
 use std::fs;
 use std::time::Instant;
 
-use photongate_net::now;
+use bytes::Bytes;
 use photongate_net::pki::{Host, Pki, Role, Site, Wanted};
+use photongate_net::quic::QuicFiles;
+use photongate_net::{NodeAddress, now};
+use s2n_quic::client::Connect;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::config::{NodeAddress, TlsConfig};
 
 #[tokio::test]
 async fn two_nodes_are_up_for_each_other_and_messages_arrive_in_order() {
@@ -107,6 +109,27 @@ async fn what_makes_no_sense_or_is_too_long_is_counted_and_skipped() {
     }
     assert_eq!(strict.status()[0].bad_messages, 1);
     assert!(!b.peers.send("a", &note("x".repeat(LONGEST_MESSAGE))), "it is not even sent");
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_end_is_skipped_and_what_follows_is_heard() {
+    let site = TestSite::new(&["a", "b"]);
+    // Nobody answers where b should be, but somebody with its certificate connects.
+    let silent = std::net::UdpSocket::bind(loopback()).unwrap();
+    let mut a = site.node("a", "a", &[server("b", silent.local_addr().unwrap())]).await;
+    let options = site.options("b", "b", loopback());
+    let identity = QuicIdentity::load(&options.me.tls).unwrap();
+    let client = connect_from(&identity, &options, loopback()).unwrap();
+    let attempt = Connect::new(a.peers.address()).with_server_name("a");
+    let mut connection = client.connect(attempt).await.unwrap();
+    let mut stream = connection.open_send_stream().await.unwrap();
+    let megabyte = Bytes::from(vec![b'x'; 1 << 20]);
+    for _ in 0..=LONGEST_MESSAGE / megabyte.len() {
+        stream.send(megabyte.clone()).await.unwrap();
+    }
+    stream.send(Bytes::from_static(b"\r[7]\r")).await.unwrap();
+    assert_eq!(a.message().await, note(7));
+    assert_eq!(a.peers.status()[0].bad_messages, 1);
 }
 
 #[tokio::test]
@@ -240,7 +263,7 @@ impl TestSite {
             me: MeConfig {
                 id: id.to_owned(),
                 addr: NodeAddress { host: address.ip().to_string(), port: address.port() },
-                tls: TlsConfig {
+                tls: QuicFiles {
                     certificate: file(format!("{certificate}.pem")),
                     key: file(format!("{certificate}-key.pem")),
                     authority: file("ca.pem".to_owned()),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -16,6 +16,8 @@ use crate::store::{Store, StoreError};
 pub(super) struct Disk {
     batches: mpsc::UnboundedSender<(BatchId, Vec<Operation>)>,
     written: mpsc::UnboundedReceiver<Result<BatchId, StoreError>>,
+    /// The batch that is under way, and since when.
+    under_way: Option<(BatchId, Instant)>,
 }
 
 impl Disk {
@@ -36,16 +38,26 @@ impl Disk {
                 }
             }
         })?;
-        Ok(Self { batches, written })
+        Ok(Self { batches, written, under_way: None })
     }
 
     /// Has a batch written. `false` if the thread has ended.
-    pub(super) fn write(&self, batch: BatchId, operations: Vec<Operation>) -> bool {
+    pub(super) fn write(&mut self, batch: BatchId, operations: Vec<Operation>) -> bool {
+        self.under_way = Some((batch, Instant::now()));
         self.batches.send((batch, operations)).is_ok()
     }
 
     /// Waits until a batch, and all before it, is on disk. `None` if the thread has ended.
     pub(super) async fn written(&mut self) -> Option<Result<BatchId, StoreError>> {
-        self.written.recv().await
+        let written = self.written.recv().await;
+        if let Some(Ok(batch)) = written {
+            self.under_way.take_if(|(under_way, _)| *under_way == batch);
+        }
+        written
+    }
+
+    /// How long the batch that is under way takes by now.
+    pub(super) fn busy_for(&self) -> Duration {
+        self.under_way.map_or(Duration::ZERO, |(_, since)| since.elapsed())
     }
 }

@@ -1,10 +1,13 @@
 //! The loop: what has happened goes into the core, what the core wants is done.
 
-use std::collections::HashMap;
+mod notices;
+
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use photongate_net::NodeAddress;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
@@ -12,11 +15,11 @@ use super::disk::Disk;
 use super::links::Links;
 use super::{Board, Failed};
 use crate::command::UnixMillis;
-use crate::config::PxConfig;
+use crate::config::{PxConfig, ServerConfig};
 use crate::handle::{Asked, Handle};
-use crate::membership::Membership;
+use crate::membership::Member;
 use crate::node::{
-    BatchId, Input, Limits, Node, Notice, Output, PeerMessage, Refusal, Reply, Request, RequestId, Settings, Timing,
+    BatchId, Input, Limits, Node, Output, PeerMessage, Refusal, Reply, Request, RequestId, Settings, Timing,
 };
 use crate::peer::{PeerEvent, Peers};
 use crate::storage::Recovered;
@@ -28,8 +31,13 @@ pub(super) struct Turns {
     /// What has happened since its last step.
     inputs: Vec<Input>,
     tick: Duration,
+    disk_patience: Duration,
     most_pending: usize,
     peers: Peers<PeerMessage>,
+    /// Who the other nodes are by the configuration.
+    configured: Vec<ServerConfig>,
+    /// Those that are to join, and those that have left and may not know it.
+    guests: VecDeque<ServerConfig>,
     disk: Disk,
     links: Links,
     asked: mpsc::Receiver<Asked>,
@@ -38,6 +46,16 @@ pub(super) struct Turns {
     next_request: u64,
     handle: Handle,
     board: Arc<Board>,
+    ending: Option<Ending>,
+}
+
+/// The node hands its lead over, and ends.
+#[derive(Debug)]
+struct Ending {
+    /// At the latest.
+    at: tokio::time::Instant,
+    /// Why, if nobody told it to.
+    failed: Option<Failed>,
 }
 
 /// A request that the core has and has not answered.
@@ -59,12 +77,15 @@ impl Turns {
         handle: Handle,
     ) -> Self {
         let board = handle.share_board();
-        Self {
+        let turns = Self {
             node: Node::new(settings(config), recovered),
             inputs: Vec::new(),
             tick: config.timing.tick,
+            disk_patience: config.timing.disk,
             most_pending: config.limits.pending_commands,
             peers,
+            configured: config.servers.clone(),
+            guests: VecDeque::new(),
             disk,
             links: Links::default(),
             asked,
@@ -73,10 +94,13 @@ impl Turns {
             next_request: 1,
             handle,
             board,
-        }
+            ending: None,
+        };
+        turns.set_peers();
+        turns
     }
 
-    /// Goes on until `shutdown` is over and the lead handed over.
+    /// Goes on until `shutdown` is over and the lead handed over, or something fails.
     pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Failed> {
         let mut ticks = interval(self.tick);
         // A tick that comes late counts once: a machine that was busy must not think that the others were silent.
@@ -84,9 +108,9 @@ impl Turns {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(shutdown);
-        let mut deadline: Option<tokio::time::Instant> = None;
         let (mut events, mut asked) = (Vec::new(), Vec::new());
         loop {
+            let deadline = self.ending.as_ref().map(|ending| ending.at);
             let is_over = async move {
                 match deadline {
                     Some(deadline) => sleep_until(deadline).await,
@@ -102,12 +126,12 @@ impl Turns {
                 }
                 _ = self.asked.recv_many(&mut asked, AT_ONCE) => {}
                 _ = ticks.tick() => self.inputs.push(Input::Tick),
-                _ = look.tick() => self.look(),
-                () = &mut shutdown, if deadline.is_none() => {
-                    self.inputs.push(Input::HandOver);
-                    deadline = Some(tokio::time::Instant::now() + HAND_OVER);
+                _ = look.tick() => {
+                    self.look();
+                    self.look_at_the_disk();
                 }
-                () = is_over => return Ok(()),
+                () = &mut shutdown, if deadline.is_none() => self.begin_to_end(None),
+                () = is_over => return self.ended(),
             }
             // Whatever else is there goes into the same step.
             while events.len() < AT_ONCE
@@ -123,10 +147,28 @@ impl Turns {
             events.drain(..).for_each(|event| self.heard(event));
             asked.drain(..).for_each(|request| self.ask(request));
             let handed_over = self.act()?;
-            if handed_over && deadline.is_some() && self.pending.is_empty() {
-                return Ok(());
+            if handed_over && self.ending.is_some() && self.pending.is_empty() {
+                return self.ended();
             }
         }
+    }
+
+    /// A node whose disk never ends what it has begun gathers more and more, and is of no use to the others.
+    fn look_at_the_disk(&mut self) {
+        if self.ending.is_none() && self.disk.busy_for() > self.disk_patience {
+            let failed = Failed::DiskHangs { patience: self.disk_patience };
+            tracing::error!("{failed}");
+            self.begin_to_end(Some(failed));
+        }
+    }
+
+    fn begin_to_end(&mut self, failed: Option<Failed>) {
+        self.inputs.push(Input::HandOver);
+        self.ending = Some(Ending { at: tokio::time::Instant::now() + HAND_OVER, failed });
+    }
+
+    fn ended(self) -> Result<(), Failed> {
+        self.ending.and_then(|ending| ending.failed).map_or(Ok(()), Err)
     }
 
     fn written(&mut self, written: Option<Result<BatchId, StoreError>>) -> Result<(), Failed> {
@@ -150,7 +192,10 @@ impl Turns {
     }
 
     fn ask(&mut self, asked: Asked) {
-        let Asked { request, reply } = asked;
+        let (request, reply) = match asked {
+            Asked::Request { request, reply } => (request, reply),
+            Asked::Meet(server) => return self.welcome([server]),
+        };
         if self.pending.len() >= self.most_pending {
             self.board.refused.add(1);
             // Who does not wait for the answer any more needs none.
@@ -162,6 +207,30 @@ impl Turns {
         let is_write = matches!(request, Request::Write { .. });
         self.pending.insert(id, Pending { reply, asked_at: Instant::now(), is_write });
         self.inputs.push(Input::Request { id, request });
+    }
+
+    /// Connects to nodes that are no members, until others come.
+    fn welcome(&mut self, guests: impl IntoIterator<Item = ServerConfig>) {
+        for guest in guests {
+            self.guests.retain(|known| known.server_name != guest.server_name);
+            self.guests.push_front(guest);
+        }
+        self.guests.truncate(GUESTS);
+        self.set_peers();
+    }
+
+    /// Connects to all that this node is to know. What the configuration says of one counts before all else.
+    fn set_peers(&self) {
+        let membership = self.node.status().membership;
+        let came_in = membership.iter().flat_map(|membership| &membership.members).filter_map(came_in_at);
+        let mut servers = self.configured.clone();
+        for server in came_in.chain(self.guests.iter().cloned()) {
+            let is_known = |known: &ServerConfig| known.server_name == server.server_name;
+            if server.server_name != self.board.name() && !servers.iter().any(is_known) {
+                servers.push(server);
+            }
+        }
+        self.peers.set(&servers);
     }
 
     /// Does what the core wants. `true` once it has handed the lead over.
@@ -209,65 +278,6 @@ impl Turns {
         let _ = pending.reply.send(reply);
     }
 
-    fn note(&mut self, notice: Notice) {
-        match notice {
-            Notice::Founded(membership) => {
-                self.board.state().remarks.clear();
-                let cluster = membership.cluster;
-                tracing::info!(%cluster, members = ?names(&membership), "the cluster is founded");
-            }
-            Notice::CannotFound(why) => self.remark("founding", format!("the configured servers make no cluster: {why}")),
-            Notice::OtherServers { peer } => self.remark(
-                &format!("servers of {peer}"),
-                format!("`servers` of {peer} are others than those of this node: a cluster is founded by nodes that know the same"),
-            ),
-            Notice::WaitsForMembership { peer, replaced } => {
-                let (name, verb) = (self.board.name(), if replaced { "replace" } else { "add" });
-                let remark = format!(
-                    "there is a cluster, and this node with its disk is not in it: run `photongate px member {verb} {name}` at {peer}"
-                );
-                self.remark("membership", remark);
-            }
-            Notice::DiskReplaced { peer, .. } => self.remark(
-                &format!("disk of {peer}"),
-                format!(
-                    "the disk of {peer} was replaced, and it cannot vote under its old number: run `photongate px member replace {peer}`"
-                ),
-            ),
-            Notice::OtherCluster { peer } => self.remark(
-                &format!("cluster of {peer}"),
-                format!("{peer} belongs to another cluster, and is not heard: was its state directory copied?"),
-            ),
-            Notice::MembersChanged { from, to } => {
-                // What is still so is said again.
-                self.board.state().remarks.clear();
-                let configuration = to.configuration;
-                let (from, to) = (names(&from), names(&to));
-                tracing::info!(%configuration, ?from, ?to, "the members changed");
-            }
-            Notice::Leader(leader) => {
-                self.board.leader_changes.add(1);
-                match leader {
-                    Some(leader) => tracing::info!(%leader, "there is a leader"),
-                    None => tracing::warn!("there is no leader"),
-                }
-            }
-            Notice::CaughtUp { from, revision } => {
-                self.board.state().remarks.remove("membership");
-                tracing::info!(%from, %revision, "the state was taken over");
-            }
-        }
-    }
-
-    /// Something that an operator should know, until it is not so any more.
-    fn remark(&self, about: &str, sentence: impl Into<String>) {
-        let sentence = sentence.into();
-        let is_news = self.board.state().remarks.insert(about.to_owned(), sentence.clone()).as_ref() != Some(&sentence);
-        if is_news {
-            tracing::warn!("{sentence}");
-        }
-    }
-
     /// Writes down what is looked at from outside.
     fn look(&mut self) {
         let mut state = self.board.state();
@@ -277,9 +287,10 @@ impl Turns {
     }
 }
 
-/// Who votes, each with its number.
-fn names(membership: &Membership) -> Vec<String> {
-    membership.members.iter().map(|member| format!("{}={}", member.name, member.pid)).collect()
+/// A member as one to connect to, if it came in at an address.
+fn came_in_at(member: &Member) -> Option<ServerConfig> {
+    let addr = NodeAddress::parse(member.address.as_deref()?, None)?;
+    Some(ServerConfig { addr, server_name: member.name.to_string() })
 }
 
 /// What the configuration means to the core, which counts in ticks.
@@ -317,6 +328,9 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// Until a part of the state that does not come is asked for elsewhere.
 const FETCH: Duration = Duration::from_millis(500);
+
+/// Nodes that are no members and connected to all the same.
+const GUESTS: usize = 16;
 
 /// How much of a kind one step takes.
 const AT_ONCE: usize = 1_024;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    linearizability::{self, MAX_OPERATIONS, Operation, Told, What},
-    random::Random,
-};
 use crate::{
     command::{Change, ClientId, Generation, Name, Outcome, Sequence, Value},
     node::{Answer, Consistency, Query, Refusal, Reply, Request},
+    testing::{
+        linearizability::{self, MAX_OPERATIONS, Operation, Told, What},
+        random::Random,
+    },
 };
 
 /// A client that does one thing after the other.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::random::Random;
+use crate::testing::random::Random;
 use crate::{
     membership::StoreId,
     node::BatchId,

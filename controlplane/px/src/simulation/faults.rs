@@ -1,10 +1,7 @@
 //! What goes wrong in a run, and what operators do: how much of it depends on the seed.
 
-use super::{
-    random::Random,
-    world::{FAULTS_END, World},
-};
-use crate::membership::MemberChange;
+use super::world::{FAULTS_END, World};
+use crate::{membership::MemberChange, testing::random::Random};
 
 /// How often what goes wrong.
 pub(crate) struct Faults {
@@ -169,7 +166,7 @@ impl World {
             }
         } else {
             let store = self.hosts[change].disk.store();
-            self.change_members(host, MemberChange::Add { name, store });
+            self.change_members(host, MemberChange::Add { name, store, address: None });
         }
     }
 
@@ -182,7 +179,7 @@ impl World {
             .iter()
             .find(|machine| newest.member(&machine.name).is_some_and(|member| member.store != machine.disk.store()));
         let Some(machine) = replaced else { return false };
-        let change = MemberChange::Replace { name: machine.name.clone(), store: machine.disk.store() };
+        let change = MemberChange::Replace { name: machine.name.clone(), store: machine.disk.store(), address: None };
         for host in 0..self.hosts.len() {
             self.change_members(host, change.clone());
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::random::Random;
+use crate::testing::random::Random;
 
 /// How good the network is, in a run.
 pub(crate) struct Weather {

@@ -57,6 +57,12 @@ impl From<redb::Error> for StoreError {
     }
 }
 
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Disk(Box::new(redb::Error::Io(error)))
+    }
+}
+
 /// redb has an error type for each kind of call.
 macro_rules! from_redb {
     ($($error:ident),*) => {

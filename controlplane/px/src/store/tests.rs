@@ -1,10 +1,11 @@
 use std::sync::{Arc, Mutex};
 
+use omnipaxos::ballot_leader_election::Ballot;
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    command::{Change, Command, Generation, Pid, Revision, Sequence, Ticket, UnixMillis, Value},
+    command::{Change, ClientId, Command, Entry, Generation, Pid, Revision, Sequence, Ticket, UnixMillis, Value},
     membership::Membership,
     state::State,
     storage::image::Image,
@@ -47,35 +48,87 @@ fn a_damaged_byte_is_found_wherever_data_are() {
     let directory = tempfile::tempdir().unwrap();
     let (mut store, _) = open(directory.path());
     let mut history = History::new();
-    let batch = [history.begin(), history.append(40)].concat();
-    store.write(&batch).unwrap();
+    store.write(&[history.begin(), history.append(40)].concat()).unwrap();
+    store.write(&history.append(40)).unwrap();
+    store.write(&history.promise()).unwrap();
     let expected = history.image.recover();
     drop(store);
-    let path = directory.path().join(FILE);
-    let whole = fs::read(&path).unwrap();
-    let marked: Vec<_> = whole.windows(MARK.len()).enumerate().filter(|(_, bytes)| *bytes == MARK).collect();
-    assert!(!marked.is_empty(), "the entries are somewhere in the file");
+    for file in [DATABASE, JOURNAL] {
+        let path = directory.path().join(file);
+        let whole = fs::read(&path).unwrap();
+        let marked: Vec<_> = whole.windows(MARK.len()).enumerate().filter(|(_, bytes)| *bytes == MARK).collect();
+        assert!(!marked.is_empty(), "half of the entries are somewhere in {file}");
 
-    let found = marked.iter().filter(|(offset, _)| {
-        let mut damaged = whole.clone();
-        damaged[*offset] ^= 1;
-        fs::write(&path, &damaged).unwrap();
-        match Store::open(directory.path(), &node(), StoreId(7)) {
-            Err(StoreError::Corrupted(_) | StoreError::Damaged { .. }) => true,
-            Err(other) => panic!("{other}"),
-            // A copy that is of no use any more.
-            Ok((_, recovered)) => {
-                assert_eq!(recovered.cluster, expected, "damaged data are never taken for good ones");
-                false
+        let found = marked.iter().filter(|(offset, _)| {
+            let mut damaged = whole.clone();
+            damaged[*offset] ^= 1;
+            fs::write(&path, &damaged).unwrap();
+            match Store::open(directory.path(), &node(), StoreId(7)) {
+                Err(StoreError::Corrupted(_) | StoreError::Damaged { .. }) => true,
+                Err(other) => panic!("{other}"),
+                // A copy that is of no use any more.
+                Ok((_, recovered)) => {
+                    assert_eq!(recovered.cluster, expected, "damaged data are never taken for good ones");
+                    false
+                }
             }
-        }
-    });
+        });
 
-    assert!(found.count() >= 24, "one for each of the values");
+        assert!(found.count() >= 24, "one for each of the values");
+        fs::write(&path, &whole).unwrap();
+    }
+}
+
+#[test]
+fn a_journal_that_is_gone_is_not_taken_for_an_empty_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path());
+    let mut history = History::new();
+    store.write(&history.begin()).unwrap();
+    store.write(&history.append(3)).unwrap();
+    drop(store);
+    fs::remove_file(directory.path().join(JOURNAL)).unwrap();
+    let refused = Store::open(directory.path(), &node(), StoreId(7)).unwrap_err();
+    assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+}
+
+#[test]
+fn the_journal_is_used_again_when_the_database_has_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path());
+    let mut history = History::new();
+    store.write(&history.begin()).unwrap();
+    for _ in 0..10 {
+        for _ in 0..20 {
+            store.write(&history.append(1)).unwrap();
+            store.write(&history.decide()).unwrap();
+        }
+        store.write(&history.apply_and_trim()).unwrap();
+    }
+    let journal = fs::metadata(directory.path().join(JOURNAL)).unwrap();
+    assert_eq!(journal.len(), 1 << 20, "400 batches were written, of a page each");
+    store.write(&history.append(1)).unwrap();
+    drop(store);
+    assert_eq!(open(directory.path()).1.cluster, history.image.recover());
+}
+
+#[test]
+fn a_journal_grows_no_further_when_no_state_is_to_be_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = open(directory.path());
+    let mut history = History::new();
+    store.write(&history.begin()).unwrap();
+    for _ in 0..600 {
+        store.write(&history.promise()).unwrap();
+    }
+    drop(store);
+    let journal = fs::metadata(directory.path().join(JOURNAL)).unwrap();
+    assert!(journal.len() <= 1 << 20, "{journal:?}");
+    assert_eq!(open(directory.path()).1.cluster, history.image.recover());
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn after_a_crash_the_disk_has_what_was_synced_and_no_half_of_what_was_not(
@@ -83,12 +136,12 @@ proptest! {
         dies_after in 0..120_usize,
         seed in any::<u64>(),
     ) {
-        let backend = Volatile::default();
-        let Ok((mut store, _)) = Store::open_on(backend.clone(), &node(), StoreId(7)) else { panic!("an empty disk can be used") };
+        let machine = Machine::default();
+        let (mut store, _) = machine.open();
         let mut history = History::new();
         store.write(&history.begin()).unwrap();
         let mut durable = history.image.clone();
-        backend.die_after(dies_after);
+        machine.die_after(dies_after);
         for step in steps {
             let batch = history.step(step);
             if store.write(&batch).is_err() {
@@ -96,10 +149,10 @@ proptest! {
             }
             durable = history.image.clone();
         }
-        let crashed = backend.crash(seed);
+        let crashed = machine.crash(seed);
         drop(store);
 
-        let (mut store, recovered) = Store::open_on(crashed, &node(), StoreId(7)).unwrap();
+        let (mut store, recovered) = crashed.open();
 
         let last = history.image.recover();
         prop_assert!(recovered.cluster == durable.recover() || recovered.cluster == last);
@@ -107,20 +160,21 @@ proptest! {
         let mut history = History { image: if recovered.cluster == last { history.image } else { durable }, ..history };
         history.resume();
         store.write(&history.step(0)).unwrap();
+        drop(store);
+        prop_assert_eq!(crashed.open().1.cluster, history.image.recover());
     }
 
     #[test]
     fn the_store_and_the_model_of_the_simulation_agree(steps in proptest::collection::vec(0..7_u8, 1..60)) {
-        let backend = Volatile::default();
-        let (mut store, _) = Store::open_on(backend.clone(), &node(), StoreId(7)).unwrap();
+        let machine = Machine::default();
+        let (mut store, _) = machine.open();
         let mut history = History::new();
         store.write(&history.begin()).unwrap();
         for step in steps {
             store.write(&history.step(step)).unwrap();
         }
         drop(store);
-        let (_, recovered) = Store::open_on(backend.reopened(), &node(), StoreId(7)).unwrap();
-        prop_assert_eq!(recovered.cluster, history.image.recover());
+        prop_assert_eq!(machine.open().1.cluster, history.image.recover());
     }
 }
 
@@ -245,7 +299,34 @@ fn node() -> NodeName {
 /// Stands in values, to be found in the file.
 const MARK: &[u8] = b"to be found in the file again";
 
-/// A disk in memory that forgets, when the machine dies, some of what was not synced: sector by sector.
+/// A machine whose disk is in memory.
+#[derive(Debug, Default)]
+struct Machine {
+    database: Volatile,
+    journal: Volatile,
+}
+
+impl Machine {
+    fn open(&self) -> (Store, Recovered) {
+        let (database, journal) = (self.database.clone(), self.journal.clone());
+        let Ok(opened) = Store::open_on(database, journal, &node(), StoreId(7)) else { panic!("the disk can be used") };
+        opened
+    }
+
+    /// Dies after so many writes and syncs.
+    fn die_after(&self, writes: usize) {
+        let left = Arc::new(Mutex::new(writes));
+        for file in [&self.database, &self.journal] {
+            file.0.lock().unwrap().left = Some(Arc::clone(&left));
+        }
+    }
+
+    fn crash(&self, seed: u64) -> Self {
+        Self { database: self.database.crash(seed), journal: self.journal.crash(!seed) }
+    }
+}
+
+/// A file that forgets, when the machine dies, some of what was not synced: sector by sector.
 #[derive(Clone, Debug, Default)]
 struct Volatile(Arc<Mutex<Sectors>>);
 
@@ -255,16 +336,12 @@ struct Sectors {
     seen: Vec<u8>,
     /// Where it was written since the last sync.
     written: Vec<(usize, usize)>,
-    /// So many more writes and syncs work.
-    left: Option<usize>,
+    /// So many more writes and syncs of the machine work.
+    left: Option<Arc<Mutex<usize>>>,
 }
 
 impl Volatile {
-    fn die_after(&self, writes: usize) {
-        self.0.lock().unwrap().left = Some(writes);
-    }
-
-    /// The disk as it is found after the machine has died.
+    /// The file as it is found after the machine has died.
     fn crash(&self, seed: u64) -> Self {
         let sectors = self.0.lock().unwrap();
         let mut found = sectors.synced.clone();
@@ -281,22 +358,14 @@ impl Volatile {
         }
         Self(Arc::new(Mutex::new(Sectors { synced: found.clone(), seen: found, written: Vec::new(), left: None })))
     }
-
-    fn reopened(&self) -> Self {
-        Self(Arc::new(Mutex::new(self.0.lock().unwrap().clone())))
-    }
 }
 
 impl Sectors {
-    fn works(&mut self) -> Result<(), std::io::Error> {
-        match &mut self.left {
-            Some(0) => Err(std::io::Error::other("the machine has died")),
-            Some(left) => {
-                *left -= 1;
-                Ok(())
-            }
-            None => Ok(()),
-        }
+    fn works(&self) -> Result<(), std::io::Error> {
+        let Some(left) = &self.left else { return Ok(()) };
+        let mut left = left.lock().unwrap();
+        *left = left.checked_sub(1).ok_or_else(|| std::io::Error::other("the machine has died"))?;
+        Ok(())
     }
 }
 

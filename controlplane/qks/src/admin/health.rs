@@ -1,25 +1,15 @@
-//! Whether the key server lives, and whether it is ready.
+//! Whether the key server is ready.
 
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use photongate_net::http::Read;
+use photongate_net::http::{HEALTH, Read, Readiness};
 
-use super::model::Readiness;
-use super::{Admin, openapi};
-
-/// Answers as long as the process serves.
-#[utoipa::path(
-    get, path = "/healthz", tag = openapi::HEALTH, operation_id = "get_health", security(()),
-    responses((status = 200, description = "It serves.", body = String, content_type = "text/plain", example = "ok\n")),
-)]
-pub(super) async fn healthz() -> &'static str {
-    "ok\n"
-}
+use super::Admin;
 
 /// Whether the database answers, and a neighbour if there are any.
 #[utoipa::path(
-    get, path = "/readyz", tag = openapi::HEALTH, operation_id = "get_readiness",
+    get, path = "/readyz", tag = HEALTH, operation_id = "get_readiness",
     security((), ("token" = ["read"]), ("certificate" = ["read"])),
     responses(
         (status = 200, description = "It is ready.", body = Readiness),
@@ -27,10 +17,7 @@ pub(super) async fn healthz() -> &'static str {
     ),
 )]
 pub(super) async fn readyz(State(admin): State<Admin>, reader: Option<Read>) -> (StatusCode, Json<Readiness>) {
-    let because = admin.not_ready_because().await;
-    let ready = because.is_empty();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, because: if reader.is_some() { because } else { Vec::new() } }))
+    Readiness::answer(admin.not_ready_because().await, reader.is_some())
 }
 
 impl Admin {

@@ -3,19 +3,19 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
-use photongate_net::http::{Read, ReadRefusals};
+use photongate_net::http::{HEALTH, Read, ReadRefusals};
 use photongate_net::metrics::{Families, Label, MEDIA_TYPE, text};
 use prometheus_client::registry::Registry;
 
+use super::Admin;
 use super::model::{AlarmKind, Link, Neighbour, Source};
-use super::{Admin, openapi};
 use crate::links::{Phase, Quality};
 
 /// Everything that is counted, for Prometheus.
 ///
 /// Text format 0.0.4.
 #[utoipa::path(
-    get, path = "/metrics", tag = openapi::HEALTH, operation_id = "get_metrics",
+    get, path = "/metrics", tag = HEALTH, operation_id = "get_metrics",
     responses(
         (status = 200, description = "The numbers of this moment.", body = String, content_type = "text/plain",
          example = "photongate_qks_keys_delivered_total 17"),

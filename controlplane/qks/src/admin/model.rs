@@ -39,16 +39,6 @@ pub struct Status {
     pub keys_delivered: u64,
 }
 
-/// Whether the key server is ready.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Readiness {
-    /// Whether it can do its work.
-    pub ready: bool,
-    /// Why not, a sentence each. Only for callers that may read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub because: Vec<String>,
-}
-
 /// What is registered about an application.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -7,7 +7,6 @@ use axum::extract::{FromRequestParts, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use futures_util::future::join_all;
 use http::StatusCode;
 use http::request::Parts;
 use photongate_net::now;
@@ -31,7 +30,7 @@ use crate::relay::frame::Frame;
 use crate::routing::{Message, is_server};
 use crate::sae::Limits;
 use crate::stock::{BlockName, Mark};
-use crate::store::{Assignment, Material, Standstill, Store, StoreError};
+use crate::store::{Assignment, Material, Standstill, Store, StoreError, Use};
 
 /// What the routes need.
 #[derive(Clone, Debug)]
@@ -113,8 +112,7 @@ async fn reserve(
 ) -> Result<Json<ReserveAnswer>, Refused> {
     bounded(request.reservations.len(), MOST_RESERVATIONS)?;
     point("reserve-heard");
-    let kept = request.reservations.into_iter().map(|reservation| routes.keep(&neighbour, reservation));
-    let outcomes = join_all(kept).await.into_iter().map(Result::err).collect();
+    let outcomes = routes.keep(&neighbour, request.reservations).await;
     point("reserve-kept");
     Ok(Json(ReserveAnswer { outcomes }))
 }
@@ -260,43 +258,60 @@ async fn drkey(
 }
 
 impl PeerRoutes {
-    async fn keep(&self, neighbour: &Neighbour, reservation: Reservation) -> Result<(), Refusal> {
+    /// Keeps what a neighbour reserves, in one transaction. Returns what stands against each, in their order.
+    async fn keep(&self, neighbour: &Neighbour, reservations: Vec<Reservation>) -> Vec<Option<Refusal>> {
+        let mut outcomes = Vec::with_capacity(reservations.len());
+        let mut kept = Vec::with_capacity(reservations.len());
+        let mut uses = Vec::with_capacity(reservations.len());
+        for (index, reservation) in reservations.into_iter().enumerate() {
+            let announced = reservation.material.pieces.clone();
+            let is_for_message = matches!(reservation.purpose, Purpose::OneMessage);
+            outcomes.push(match self.accept(reservation) {
+                Ok(accepted) => {
+                    uses.push(accepted);
+                    kept.push((index, announced, is_for_message));
+                    None
+                }
+                Err(reason) => Some(Refusal::Request(reason)),
+            });
+        }
+        let count = uses.len();
+        let given = match self.store.give_out(uses).await {
+            Ok(given) => given.into_iter().map(|outcome| outcome.map_err(Refusal::Material)).collect(),
+            Err(error) => vec![Err(Refusal::Unavailable(error.to_string())); count],
+        };
+        for ((index, announced, is_for_message), given) in kept.into_iter().zip(given) {
+            match given {
+                Ok(()) => {
+                    let ends =
+                        announced.iter().map(|piece| Mark { block: piece.block, used: piece.offset + piece.length });
+                    ends.for_each(|mark| neighbour.stock().advance(mark));
+                    if is_for_message {
+                        neighbour.one_time().announce(announced);
+                    }
+                }
+                Err(refusal) => outcomes[index] = Some(refusal),
+            }
+        }
+        outcomes
+    }
+
+    /// What is to be kept for a reservation, or why it is none.
+    fn accept(&self, reservation: Reservation) -> Result<Use, String> {
         let Reservation { id, material, purpose } = reservation;
         let pieces: u64 = material.pieces.iter().map(|piece| u64::from(piece.length)).sum();
         if material.sealed.is_some() || pieces != material.bytes() {
-            return Err(Refusal::Request("the pieces do not make up the keys".to_owned()));
+            return Err("the pieces do not make up the keys".to_owned());
         }
-        let announced = material.pieces.clone();
-        let (master, takers, lifetime) = match purpose {
+        match purpose {
             Purpose::Keys { master, takers, lifetime_ms } => {
-                self.check(&material, &takers).map_err(Refusal::Request)?;
-                (Some(master), takers, Nanos(lifetime_ms.saturating_mul(1_000_000)).min(self.key_lifetime))
+                self.check(&material, &takers)?;
+                let lifetime = Nanos(lifetime_ms.saturating_mul(1_000_000)).min(self.key_lifetime);
+                let expires_at = now().saturating_add(lifetime);
+                Ok(Use::of(Assignment { id, master, takers, material, expires_at }))
             }
-            Purpose::OneMessage if pieces > LONGEST_MESSAGE_KEY => {
-                return Err(Refusal::Request("a message has a shorter key".to_owned()));
-            }
-            Purpose::OneMessage => (None, Vec::new(), ONE_MESSAGE),
-        };
-        let is_for_message = master.is_none();
-        let expires_at = now().saturating_add(lifetime);
-        let kept = match master {
-            Some(master) => self.store.reserve(Assignment { id, master, takers, material, expires_at }).await,
-            None => self.store.use_up(material, expires_at).await,
-        };
-        match kept {
-            Ok(Ok(())) => {
-                let mut stock = neighbour.stock();
-                for piece in &announced {
-                    stock.advance(Mark { block: piece.block, used: piece.offset + piece.length });
-                }
-                drop(stock);
-                if is_for_message {
-                    neighbour.one_time().announce(announced);
-                }
-                Ok(())
-            }
-            Ok(Err(refusal)) => Err(Refusal::Material(refusal)),
-            Err(error) => Err(Refusal::Unavailable(error.to_string())),
+            Purpose::OneMessage if pieces > LONGEST_MESSAGE_KEY => Err("a message has a shorter key".to_owned()),
+            Purpose::OneMessage => Ok(Use::up(material, now().saturating_add(ONE_MESSAGE))),
         }
     }
 

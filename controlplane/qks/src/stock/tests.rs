@@ -31,6 +31,16 @@ fn marks_on_disk_are_ahead_and_rarely_written() {
 }
 
 #[test]
+fn requests_of_many_keys_move_marks_further_up_to_a_bound() {
+    let writes = |bytes, requests| {
+        let mut stock = confirmed(&[4_000_000]);
+        (0..requests).filter(|_| !stock.take(bytes, Wish::default(), NOW).unwrap().marks.is_empty()).count()
+    };
+    assert_eq!(writes(3_200, 330), 10);
+    assert_eq!(writes(1_000_000, 3), 3);
+}
+
+#[test]
 fn a_wish_for_an_origin_or_an_age_is_kept_to() {
     let mut stock = Stock::default();
     stock.add(name(0), BlockState { origin: Origin::Pqc, made_at: UnixNanos(5), ..state(10) });

@@ -61,7 +61,7 @@ pub(super) struct AssignmentRow {
 
 /// Material that is given out, and the row that says who may fetch it, if anybody.
 #[derive(Debug)]
-pub(super) struct Use {
+pub struct Use {
     pub(super) material: Material,
     pub(super) expires_at: UnixNanos,
     pub(super) keys: Option<(AssignmentId, AssignmentRow)>,
@@ -167,7 +167,13 @@ fn reserve(
 }
 
 impl Use {
-    pub(super) fn of(assignment: Assignment) -> Self {
+    /// What both servers use for themselves. Its bytes stay until `expires_at`.
+    pub const fn up(material: Material, expires_at: UnixNanos) -> Self {
+        Self { material, expires_at, keys: None }
+    }
+
+    /// Keys that their takers can fetch.
+    pub fn of(assignment: Assignment) -> Self {
         let (material, expires_at) = (assignment.material.clone(), assignment.expires_at);
         Self { material, expires_at, keys: Some((assignment.id, AssignmentRow::of(assignment))) }
     }

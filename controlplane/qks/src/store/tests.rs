@@ -34,6 +34,7 @@ on_either_database! {
     of_several_keys_all_or_none_are_handed_out
     of_many_who_ask_for_the_same_key_at_once_one_gets_it
     pieces_are_reserved_in_their_order_and_only_of_the_neighbours_blocks
+    of_those_reserved_together_each_is_taken_or_refused_for_itself
     what_was_committed_is_there_after_a_restart
     what_is_over_is_swept_away_and_cannot_be_taken
     blocks_of_an_older_database_keep_their_bytes
@@ -82,10 +83,6 @@ async fn of_many_who_ask_for_the_same_key_at_once_one_gets_it(database: &Databas
 async fn pieces_are_reserved_in_their_order_and_only_of_the_neighbours_blocks(database: &Database) {
     let store = Store::open(database).await.unwrap();
     store.add_blocks(vec![block(0, false), block(1, true)]).await.unwrap();
-    let of = |id, pieces: &[(u64, u32, u32)]| Assignment {
-        material: Material { pieces: pieces.iter().map(|piece| this(*piece)).collect(), ..material(1) },
-        ..assignment(id, &["bob"], 1)
-    };
     store.reserve(of(1, &[(0, 0, 32), (0, 40, 8)])).await.unwrap().unwrap();
     let mark = Mark { block: name(0), used: 48 };
     assert_eq!(store.reserve(of(2, &[(0, 47, 32)])).await.unwrap(), Err(ReserveRefusal::Gone { mark }));
@@ -94,6 +91,20 @@ async fn pieces_are_reserved_in_their_order_and_only_of_the_neighbours_blocks(da
         assert!(matches!(outcome, Err(ReserveRefusal::NoBlock { .. })), "{refused:?}: {outcome:?}");
     }
     store.reserve(of(4, &[(0, 48, 52)])).await.unwrap().unwrap();
+}
+
+async fn of_those_reserved_together_each_is_taken_or_refused_for_itself(database: &Database) {
+    let store = Store::open(database).await.unwrap();
+    store.add_blocks(vec![block(0, false)]).await.unwrap();
+    let message = Use::up(Material { pieces: vec![this((0, 48, 8))], ..material(1) }, END);
+    let uses =
+        vec![Use::of(of(1, &[(0, 0, 32)])), Use::of(of(2, &[(0, 16, 32)])), Use::of(of(3, &[(0, 32, 16)])), message];
+    let gone = ReserveRefusal::Gone { mark: Mark { block: name(0), used: 32 } };
+    assert_eq!(store.give_out(uses).await.unwrap(), [Ok(()), Err(gone), Ok(()), Ok(())]);
+    for (id, there) in [(1, true), (2, false), (3, true)] {
+        assert_eq!(store.take(take("bob", &[(id, 0)])).await.unwrap().is_ok(), there, "{id}");
+    }
+    assert_eq!(store.give_out(Vec::new()).await.unwrap(), []);
 }
 
 async fn what_was_committed_is_there_after_a_restart(database: &Database) {
@@ -203,6 +214,12 @@ fn assignment(id: u8, takers: &[&str], count: u16) -> Assignment {
         material: material(count),
         expires_at: END,
     }
+}
+
+/// One key, made of these pieces.
+fn of(id: u8, pieces: &[(u64, u32, u32)]) -> Assignment {
+    let pieces = pieces.iter().map(|piece| this(*piece)).collect();
+    Assignment { material: Material { pieces, ..material(1) }, ..assignment(id, &["bob"], 1) }
 }
 
 fn material(count: u16) -> Material {

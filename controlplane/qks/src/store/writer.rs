@@ -8,7 +8,7 @@ use super::backend::{Backend, Batch, Giver, Outcome, Writer};
 use super::claims::Process;
 use super::judge::Use;
 use super::judge::{ReserveRefusal, TakeRefusal};
-use super::rows::{Answer, Assignment, KeyRows, Material, NewBlock, Take};
+use super::rows::{Answer, KeyRows, NewBlock, Take};
 use crate::faults::point;
 use crate::key_id::AssignmentId;
 use crate::stock::{BlockName, Mark};
@@ -19,8 +19,7 @@ pub(super) enum Command {
     AddBlocks(Vec<NewBlock>, Process, Done<Vec<BlockName>>),
     Advance(Vec<Mark>, Giver, Done<Vec<BlockName>>),
     RemoveBlocks(Vec<BlockName>, Done<()>),
-    Reserve(Assignment, Done<Result<(), ReserveRefusal>>),
-    UseUp(Material, UnixNanos, Done<Result<(), ReserveRefusal>>),
+    GiveOut(Vec<Use>, Done<Given>),
     Take(Take, Done<Result<KeyRows, TakeRefusal>>),
     Void(Vec<AssignmentId>, Done<()>),
     Remember(Answer, Done<Option<Answer>>),
@@ -28,6 +27,9 @@ pub(super) enum Command {
 }
 
 type Done<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What became of several uses of material, in their order.
+type Given = Vec<Result<(), ReserveRefusal>>;
 
 /// Who waits for a batch, in the order of its parts.
 #[derive(Default)]
@@ -37,7 +39,8 @@ struct Waiting {
     blocks: Vec<(Vec<BlockName>, Done<Vec<BlockName>>)>,
     /// With the blocks that are not the process's any more if their marks were not moved.
     marks: Vec<(Vec<BlockName>, Done<Vec<BlockName>>)>,
-    reservations: Vec<Done<Result<(), ReserveRefusal>>>,
+    /// With how many uses each is about.
+    uses: Vec<(usize, Done<Given>)>,
     takes: Vec<Done<Result<KeyRows, TakeRefusal>>>,
     answers: Vec<Done<Option<Answer>>>,
 }
@@ -63,13 +66,9 @@ pub(super) async fn run(backend: Backend, mut commands: mpsc::Receiver<Command>)
                     batch.removed.extend(blocks);
                     waiting.plain.push(done);
                 }
-                Command::UseUp(material, expires_at, done) => {
-                    batch.reservations.push(Use { material, expires_at, keys: None });
-                    waiting.reservations.push(done);
-                }
-                Command::Reserve(assignment, done) => {
-                    batch.reservations.push(Use::of(assignment));
-                    waiting.reservations.push(done);
+                Command::GiveOut(uses, done) => {
+                    waiting.uses.push((uses.len(), done));
+                    batch.reservations.extend(uses);
                 }
                 Command::Take(take, done) => {
                     batch.takes.push(take);
@@ -121,7 +120,10 @@ impl Waiting {
                     names.retain(|name| outcome.lost.contains(name));
                     drop(done.send(Ok(names)));
                 }
-                tell_each(self.reservations, outcome.reservations);
+                let mut outcomes = outcome.reservations.into_iter();
+                for (count, done) in self.uses {
+                    drop(done.send(Ok(outcomes.by_ref().take(count).collect())));
+                }
                 tell_each(self.takes, outcome.takes);
                 tell_each(self.answers, outcome.answers);
             }
@@ -130,7 +132,7 @@ impl Waiting {
                 self.plain.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
                 self.marks.into_iter().for_each(|(_, done)| drop(done.send(Err(error.clone()))));
                 self.blocks.into_iter().for_each(|(_, done)| drop(done.send(Err(error.clone()))));
-                self.reservations.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
+                self.uses.into_iter().for_each(|(_, done)| drop(done.send(Err(error.clone()))));
                 self.takes.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
                 self.answers.into_iter().for_each(|done| drop(done.send(Err(error.clone()))));
             }

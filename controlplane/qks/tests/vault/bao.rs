@@ -1,8 +1,11 @@
-//! A real OpenBao of the test's own, on ports that the kernel chose.
+//! A real OpenBao of the test's own, on ports that nobody uses.
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
-use std::net::TcpListener;
+#[allow(clippy::duplicate_mod, reason = "others that a test program includes need it too")]
+#[path = "../../../../tests/support/ports.rs"]
+mod ports;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,6 +14,8 @@ use std::{env, fs};
 use photongate_net::secret_file;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use self::ports::free_port;
 
 /// A server, and the folder that it and the test keep files in. It ends with the test.
 pub(crate) struct Bao {
@@ -221,10 +226,6 @@ fn program() -> PathBuf {
     let program = cache.join("photongate/openbao-2.7.2/bao");
     assert!(program.exists(), "{} is missing: run scripts/setup.sh, which fetches it", program.display());
     program
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Far more than it takes on a busy machine.

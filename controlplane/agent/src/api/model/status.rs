@@ -38,16 +38,6 @@ pub struct Status {
     pub ports_received: Count,
 }
 
-/// Whether the filter is ready.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Readiness {
-    /// Whether every worker polls and every peer has a key.
-    pub ready: bool,
-    /// Why not, a sentence each. Only for callers that may read.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub because: Vec<String>,
-}
-
 /// Peers in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PeerSummary {

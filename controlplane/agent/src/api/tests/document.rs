@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use axum::response::Response;
 
 use super::*;
+use photongate_net::http::docs_page;
+
 use crate::api::openapi::described;
 
 #[tokio::test]
@@ -174,6 +176,29 @@ fn operation<'d>(document: &'d Value, method: &Method, path: &str) -> Option<&'d
         items.find(|(template, _)| template.split('/').count() == parts && fits(template)).map(|(_, item)| item)
     });
     item?.get(method.as_str().to_lowercase())
+}
+
+#[test]
+fn every_route_and_every_form_is_on_the_page_and_nothing_comes_from_elsewhere() {
+    let document = described();
+    let page = docs_page(&document);
+    for path in document.paths.paths.keys() {
+        assert!(page.contains(&format!("<code>{path}</code>")), "{path}");
+    }
+    for form in document.components.unwrap().schemas.keys() {
+        assert!(page.contains(&format!("<div id=\"{form}\">")), "{form}");
+    }
+    assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"));
+}
+
+#[test]
+fn every_answer_is_explained_and_who_may_call_is_said() {
+    let page = docs_page(&described());
+    assert!(!page.contains("<td></td><td></td>"), "an answer without a word");
+    assert!(page.contains("<td>422</td><td>The document has mistakes"));
+    for whom in ["everybody", "callers with the role <code>read</code>", "callers with the role <code>admin</code>"] {
+        assert!(page.contains(&format!("<p>For {whom}.</p>")), "{whom}");
+    }
 }
 
 /// Every operation, by its method and path.

@@ -1,5 +1,7 @@
 //! Health and status.
 
+use photongate_net::http::Readiness;
+
 use super::*;
 
 #[tokio::test]

@@ -4,30 +4,43 @@
 //! before all others that are still missing had ended. An operation without an answer may have happened at any time after it began, or
 //! never.
 
-mod tests;
-
 use std::collections::HashSet;
 
 /// What a client asked of a document, and what it was told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Operation {
+pub struct Operation {
     /// When it was asked.
-    pub(crate) from: u64,
+    pub from: u64,
     /// When it was answered; none if it never was.
-    pub(crate) to: Option<u64>,
+    pub to: Option<u64>,
     /// What was asked, and the answer if there was one.
-    pub(crate) what: What,
+    pub what: What,
 }
 
 /// What was asked of a document, and the answer if there was one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub enum What {
     /// A write of a value that nobody else writes, if the document has the generation expected.
-    Put { value: u64, expected: Option<u64>, told: Option<Told> },
+    Put {
+        /// The value.
+        value: u64,
+        /// The generation expected; 0: no document.
+        expected: Option<u64>,
+        /// What was answered.
+        told: Option<Told>,
+    },
     /// A removal, if the document has the generation expected.
-    Delete { expected: Option<u64>, told: Option<Told> },
+    Delete {
+        /// As for a write.
+        expected: Option<u64>,
+        /// As for a write.
+        told: Option<Told>,
+    },
     /// A read; of none if there was no document.
-    Read { seen: Option<(u64, u64)> },
+    Read {
+        /// The document's value and generation.
+        seen: Option<(u64, u64)>,
+    },
 }
 
 impl What {
@@ -42,16 +55,23 @@ impl What {
 
 /// What a write was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub enum Told {
     /// It was done; the document has this generation now (0 if it was removed).
-    Done { generation: u64 },
+    Done {
+        /// The generation.
+        generation: u64,
+    },
     /// Nothing was done: the document has this generation.
-    Conflict { generation: u64 },
+    Conflict {
+        /// The generation; 0: there is no document.
+        generation: u64,
+    },
 }
 
 /// Whether an order exists that explains all. What has none may have so many orders to be tried that the search gives up; it was never
 /// seen to give up where there is one.
-pub(crate) fn is_linearizable(operations: &[Operation]) -> bool {
+#[must_use]
+pub fn is_linearizable(operations: &[Operation]) -> bool {
     let mut search = Search { operations, tried: HashSet::new() };
     search.explain(Done::default(), Document::default())
 }
@@ -197,7 +217,10 @@ fn with(mut done: Done, index: usize) -> Done {
 }
 
 /// The most operations that are judged at once.
-pub(crate) const MAX_OPERATIONS: usize = 256;
+pub const MAX_OPERATIONS: usize = 256;
 
 /// So many orders are begun before the search gives up.
 const MAX_TRIED: usize = 1_000_000;
+
+#[cfg(test)]
+mod tests;
