@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::commands::{aslist, check, completions, import, keys, log_level, pki, px, qks, reload, status, top, verify};
+use crate::commands::{
+    aslist, check, completions, dht, import, keys, log_level, pki, px, qks, reload, status, top, verify,
+};
 #[cfg(feature = "dataplane")]
 use crate::commands::{bench, demo, filter, trace};
 use crate::failure::Failure;
@@ -33,6 +35,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Reload(arguments) => reload::run(&arguments),
         Command::LogLevel(arguments) => log_level::run(&arguments),
         Command::Pki(arguments) => pki::run(&arguments),
+        Command::Dht(arguments) => dht::run(&arguments),
         Command::Px(arguments) => px::run(&arguments),
         Command::Qks(arguments) => qks::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
@@ -74,6 +77,7 @@ enum Command {
     Reload(reload::Arguments),
     LogLevel(log_level::Arguments),
     Pki(pki::Arguments),
+    Dht(dht::Arguments),
     Px(px::Arguments),
     Qks(qks::Arguments),
     Import(import::Arguments),

@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 #[cfg(feature = "dataplane")]
 pub(crate) mod demo;
+pub(crate) mod dht;
 #[cfg(feature = "dataplane")]
 pub(crate) mod filter;
 pub(crate) mod import;

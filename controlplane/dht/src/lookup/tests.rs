@@ -1,0 +1,155 @@
+//! A look-up among nodes that know everybody near them, or lie, or are silent.
+
+use std::collections::BTreeSet;
+
+use proptest::{collection::btree_set, prelude::*};
+
+use super::*;
+use crate::message::{Known, Magic};
+
+#[test]
+fn one_that_leads_astray_does_not_hold_up_the_other_paths() {
+    let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &settings(2), vec![contact(200), contact(201)], None);
+    assert_eq!([lookup.next(), lookup.next()], [Some(contact(200)), Some(contact(201))]);
+    let inventions: Vec<_> = (1..8).map(contact).collect();
+    lookup.answered(&contact(200), naming(inventions), |_| true);
+    lookup.answered(&contact(201), naming(vec![contact(100)]), |_| true);
+    assert_eq!([lookup.next(), lookup.next()], [Some(contact(1)), Some(contact(100))]);
+}
+
+#[test]
+fn who_lets_a_query_wait_is_passed_over_and_may_still_answer() {
+    let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &settings(1), (1..4).map(contact).collect(), None);
+    assert_eq!([lookup.next(), lookup.next()], [Some(contact(1)), None]);
+    lookup.slow(&contact(1));
+    assert_eq!(lookup.next(), Some(contact(2)));
+    for number in [2, 3] {
+        lookup.answered(&contact(number), naming(vec![]), |_| true);
+        lookup.next();
+    }
+    assert!(!lookup.is_done(), "the nearest may still answer");
+    lookup.answered(&contact(1), naming(vec![]), |_| true);
+    assert!(lookup.next().is_none() && lookup.is_done());
+    assert_eq!(lookup.into_found(9).nearest, (1..4).map(contact).collect::<Vec<_>>());
+}
+
+#[test]
+fn one_answer_that_names_providers_is_not_enough() {
+    let wanted = Wanted::Value { key: TARGET, providers: 1 };
+    let mut lookup = Lookup::new(wanted, &settings(1), (1..9).map(contact).collect(), None);
+    for number in [1, 2] {
+        assert_eq!(lookup.next(), Some(contact(number)));
+        let value = Some(Known { providers: vec![contact(number + 100)], count: 5, data: None });
+        lookup.answered(&contact(number), Answer { value, ..naming(vec![]) }, |_| true);
+    }
+    assert!(lookup.next().is_none() && lookup.is_done());
+    let found = lookup.into_found(9);
+    assert_eq!((found.providers, found.count), (vec![contact(101), contact(102)], 5));
+}
+
+#[test]
+fn who_has_the_value_is_known_by_the_address_it_answers_from() {
+    let wanted = Wanted::Value { key: TARGET, providers: 1 };
+    let mut lookup = Lookup::new(wanted, &settings(1), vec![contact(1)], None);
+    lookup.next();
+    let itself = Contact { address: "0.0.0.0:6881".parse().unwrap(), ..contact(1) };
+    let value = Some(Known { providers: vec![itself], count: 1, data: None });
+    lookup.answered(&contact(1), Answer { value, ..naming(vec![]) }, |_| true);
+    assert_eq!(lookup.into_found(9).providers, [contact(1)]);
+}
+
+#[test]
+fn a_value_that_the_nearest_do_not_have_is_looked_for_farther_out() {
+    let asked = |wanted| {
+        let mut lookup = Lookup::new(wanted, &settings(1), (1..60).map(contact).collect(), None);
+        while let Some(next) = lookup.next() {
+            lookup.answered(&next, naming(vec![]), |_| true);
+        }
+        lookup.into_found(9).queries
+    };
+    assert_eq!(asked(Wanted::Nodes(TARGET)), 5, "a path asks one more than there are replicas");
+    assert_eq!(asked(Wanted::Value { key: TARGET, providers: 1 }), 17);
+}
+
+#[test]
+fn nodes_that_are_suspiciously_far_are_not_believed_to_be_the_nearest() {
+    let asked = |spacing| {
+        let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &settings(1), (1..60).map(contact).collect(), spacing);
+        while let Some(next) = lookup.next() {
+            lookup.answered(&next, naming(vec![]), |_| true);
+        }
+        lookup.into_found(9).queries
+    };
+    assert_eq!(asked(Some(1 << 120)), 5, "the fourth is as far as four spaces");
+    assert_eq!(asked(Some(1 << 116)), 17);
+}
+
+#[test]
+fn a_lookup_ends_however_many_nodes_it_is_told_of() {
+    let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &Settings::default(), vec![far(1)], None);
+    let mut asked = 0_u32;
+    while let Some(next) = lookup.next() {
+        asked += 1;
+        // Each names others that are a little nearer.
+        let nearer = (0..7).map(|number| far(1 + asked * 7 + number)).collect();
+        lookup.answered(&next, naming(nearer), |_| true);
+    }
+    assert!(lookup.is_done());
+    assert_eq!(asked as usize, Settings::default().limits.queries);
+}
+
+proptest! {
+    #[test]
+    fn the_nearest_that_answer_are_found_whoever_is_silent(
+        everybody in btree_set(1..=255_u8, 1..80),
+        silent in btree_set(any::<u8>(), 0..40),
+    ) {
+        let answers = |number: &u8| !silent.contains(number);
+        let mut lookup =
+            Lookup::new(Wanted::Nodes(TARGET), &settings(3), everybody.iter().rev().take(20).copied().map(contact).collect(), None);
+        while let Some(next) = lookup.next() {
+            let number = next.id.0[0];
+            if answers(&number) {
+                let nearer = everybody.iter().copied().filter(|other| *other < number).rev().take(7);
+                lookup.answered(&next, naming(nearer.map(contact).collect()), |_| true);
+            } else {
+                lookup.failed(&next);
+            }
+        }
+        prop_assert!(lookup.is_done());
+        let found = lookup.into_found(usize::MAX).nearest;
+        prop_assert!(found.iter().all(|contact| answers(&contact.id.0[0])));
+        prop_assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len());
+        prop_assert!(found.is_sorted_by_key(|contact| contact.id.distance(&TARGET)));
+        // Seven that are silent in a row hide who is behind them.
+        let is_hidden = everybody.iter().collect::<Vec<_>>().windows(7).any(|row| row.iter().all(|number| !answers(number)));
+        if !is_hidden {
+            let nearest: Vec<_> = everybody.iter().copied().filter(answers).take(4).map(contact).collect();
+            prop_assert_eq!(&found[..nearest.len().min(found.len())], &nearest[..]);
+        }
+    }
+}
+
+fn naming(nodes: Vec<Contact>) -> Answer {
+    Answer { magic: Magic(1), id: TARGET, nodes, token: None, value: None, stored: None }
+}
+
+/// The smaller the number the nearer it is.
+fn contact(number: u8) -> Contact {
+    let mut id = TARGET;
+    id.0[0] = number;
+    Contact { id, address: format!("198.51.{number}.1:6881").parse().unwrap() }
+}
+
+/// The greater the number the nearer it is.
+fn far(number: u32) -> Contact {
+    let mut id = Id([0xff; 32]);
+    id.0[..4].copy_from_slice(&(u32::MAX - number).to_be_bytes());
+    Contact { id, address: format!("10.{}.{}.1:1", number >> 8, number & 255).parse().unwrap() }
+}
+
+fn settings(paths: usize) -> Settings {
+    Settings { paths, replicas: 4, ..Settings::default() }
+}
+
+const TARGET: Id = Id([0; 32]);

@@ -1,0 +1,90 @@
+//! What a node is told.
+
+use std::net::SocketAddr;
+
+use crate::{id::Id, message::Message};
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A datagram came.
+    Message {
+        /// From where.
+        from: Source,
+        /// Its length in bytes: an answer to an address that is not proven is no longer than three times as much.
+        bytes: usize,
+        /// What [`Message::decode`] made of it.
+        message: Message,
+    },
+    /// Nothing can be sent there: queries under way to it have failed.
+    Unreachable(SocketAddr),
+    /// Nodes that are said to be in the network. They are asked for this node's neighbours.
+    Bootstrap(Vec<SocketAddr>),
+    /// Somebody looks for something. [`super::Output::Found`] follows.
+    Find {
+        /// The caller's name for it.
+        request: RequestId,
+        /// What for.
+        wanted: Wanted,
+    },
+    /// The nodes nearest to a value are to be told that this node has it, so that they keep it. The value is [`Input::Held`].
+    /// [`super::Output::Announced`] follows.
+    Announce {
+        /// The caller's name for it.
+        request: RequestId,
+        /// The value's key.
+        key: Id,
+    },
+    /// This node has a value: on disk, and its SHA-256 is the key.
+    Held {
+        /// The value's key.
+        key: Id,
+        /// Its length in bytes.
+        size: u64,
+        /// Whether it is to be announced again and again: what this node is responsible for, or put into the network itself.
+        republish: bool,
+    },
+    /// This node does not have a value (any more), or could not fetch it.
+    Dropped(Id),
+    /// A node gave out wrong data: nothing is heard from this address for a while.
+    Ban(SocketAddr),
+    /// The time that `Node::next_timeout` gave has come. Harmless at any other time.
+    Wake,
+}
+
+/// Where a datagram came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The address that it was sent from, and that an answer goes to.
+    pub address: SocketAddr,
+    /// The id that follows from the certificate of who sent it. `None` if nothing is proven.
+    pub proven: Option<Id>,
+}
+
+/// The caller's name for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// What a look-up looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The nodes nearest to an id.
+    Nodes(Id),
+    /// Who has a value.
+    Value {
+        /// Its key.
+        key: Id,
+        /// With so many providers the look-up ends early, and with the value itself.
+        providers: usize,
+    },
+}
+
+impl Wanted {
+    /// What the nodes are near to.
+    #[must_use]
+    pub const fn target(&self) -> Id {
+        match self {
+            Self::Nodes(id) | Self::Value { key: id, .. } => *id,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Carries out what a line asks for.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::Id;
+use crate::fetch::{self, Arrived, Effort, FetchError};
+use crate::handle::{Handle, Put, PutError, Stopped};
+use crate::lines::{Answer, Command, Range};
+use crate::node::Wanted;
+use crate::store::Keep;
+
+/// Does what is asked, and sends what came of it to `answers`: one line, or one for each piece of a file and one at the end.
+pub(crate) async fn carry_out(
+    command: Command,
+    id: Option<&Value>,
+    handle: &Handle,
+    effort: Effort,
+    answers: &mpsc::Sender<Vec<u8>>,
+) {
+    let answer = match command {
+        Command::Status => Answer::done(handle.board().status()),
+        Command::Peers => peers(handle).await.unwrap_or_else(stopping),
+        Command::Lookup { target } => look_up(handle, target).await.unwrap_or_else(stopping),
+        Command::Stat { key } => stat(handle, key).await.unwrap_or_else(stopping),
+        Command::Put { base64 } => match STANDARD.decode(base64) {
+            Ok(value) => put(handle.put(value.into()).await),
+            Err(error) => Answer::refused("bad_command", format!("base64: {error}")),
+        },
+        Command::Spread { key } => put(handle.spread(key).await),
+        Command::Confirm { key, wanted } => match handle.confirm(key, wanted, CONFIRM_WITHIN).await {
+            Ok(have) => Answer::done(json!({ "key": key, "have": have })),
+            Err(stopped) => stopping(stopped),
+        },
+        Command::Value { key } => match fetch::value(handle, key, effort).await {
+            Ok(value) => Answer::done(json!({ "key": key, "base64": STANDARD.encode(value) })),
+            Err(error) => error.into(),
+        },
+        Command::Get { key, have } => match get(handle, key, &have, effort, id, answers).await {
+            Ok(answer) => answer,
+            Err(error) => error.into(),
+        },
+    };
+    // Without anybody who reads it, the answer is of no use.
+    let _ = answers.send(answer.line(id)).await;
+}
+
+async fn peers(handle: &Handle) -> Result<Answer, Stopped> {
+    Ok(Answer::done(json!({ "peers": handle.contacts().await? })))
+}
+
+async fn look_up(handle: &Handle, target: Id) -> Result<Answer, Stopped> {
+    let begun = Instant::now();
+    let found = handle.find(Wanted::Nodes(target)).await?;
+    let ms = begun.elapsed().as_secs_f64() * 1e3;
+    Ok(Answer::done(json!({ "nodes": found.nearest, "hops": found.hops, "queries": found.queries, "ms": ms })))
+}
+
+async fn stat(handle: &Handle, key: Id) -> Result<Answer, Stopped> {
+    let here = match handle.store().keep_of(key) {
+        Some(Keep::Held) => json!("held"),
+        Some(Keep::Cached) => json!("cached"),
+        None => Value::Null,
+    };
+    let found = handle.find(Wanted::Value { key, providers: MOST_PROVIDERS }).await?;
+    let me = handle.me();
+    let providers: Vec<_> = found.providers.iter().filter(|contact| contact.id != me.id).collect();
+    let size = handle.store().size_of(key);
+    let found_anywhere = size.is_some() || !providers.is_empty() || found.data.is_some();
+    if !found_anywhere {
+        return Ok(Answer::refused("not_found", format!("no node is found that has {key}")));
+    }
+    let stat = json!({ "key": key, "here": here, "size": size, "providers": providers, "hops": found.hops });
+    Ok(Answer::done(stat))
+}
+
+fn put(outcome: Result<Put, PutError>) -> Answer {
+    match outcome {
+        Ok(Put { key, size, was_here, kept, failed }) => {
+            Answer::done(json!({ "key": key, "size": size, "was_here": was_here, "kept": kept, "failed": failed }))
+        }
+        Err(error) => error.into(),
+    }
+}
+
+/// Sends a line that says what the file is, then one for each piece that is wanted, and gives the last.
+async fn get(
+    handle: &Handle,
+    key: Id,
+    have: &[Range],
+    effort: Effort,
+    id: Option<&Value>,
+    answers: &mpsc::Sender<Vec<u8>>,
+) -> Result<Answer, FetchError> {
+    let file = fetch::file(handle, key, effort).await?;
+    let pieces = file.manifest.pieces();
+    let list: Vec<_> = pieces.iter().map(|piece| json!({ "key": piece.key, "size": piece.size })).collect();
+    let begin = Answer::done(json!({ "file": key, "size": file.manifest.size(), "pieces": list }));
+    answers.send(begin.line(id)).await.map_err(|_| FetchError::GivenUp)?;
+
+    let is_there = |piece: usize| have.iter().any(|range| (range.first..=range.last).contains(&piece));
+    let wanted = (0..pieces.len()).filter(|&piece| !is_there(piece));
+    let offsets: Vec<_> = file.manifest.offsets().collect();
+    let (arrived_in, mut arrived) = mpsc::channel(ARRIVED);
+    let fetching = fetch::file_pieces(handle, &file, wanted, effort, arrived_in);
+    let handing_on = async {
+        let mut count = 0_usize;
+        while let Some(Arrived { piece, bytes, from }) = arrived.recv().await {
+            count += 1;
+            let line = Answer::done(json!({
+                "piece": piece, "offset": offsets[piece], "base64": STANDARD.encode(&bytes), "from": from,
+            }));
+            if answers.send(line.line(id)).await.is_err() {
+                // Dropping the receiver ends the fetch.
+                return count;
+            }
+        }
+        count
+    };
+    let (fetched, count) = tokio::join!(fetching, handing_on);
+    fetched?;
+    Ok(Answer::done(json!({ "done": true, "pieces": count })))
+}
+
+fn stopping(stopped: Stopped) -> Answer {
+    Answer::refused("stopping", stopped.to_string())
+}
+
+/// How long it may take others to fetch what they said they would.
+const CONFIRM_WITHIN: Duration = Duration::from_secs(20);
+const MOST_PROVIDERS: usize = 32;
+
+/// Pieces that wait to be handed on.
+const ARRIVED: usize = 4;

@@ -1,0 +1,159 @@
+//! Nodes of the distributed store as processes on loopback: files go in at one and come out at every other, also after interruptions.
+
+#[path = "dht/mod.rs"]
+mod dht;
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+use dht::{Mode, Nodes, bytes};
+use serde_json::Value;
+
+#[test]
+fn a_file_put_at_one_node_of_a_closed_network_is_got_at_every_other() {
+    let nodes = Nodes::start(Mode::Closed, 5);
+    let file = bytes(1, 2_500_000);
+    let put = nodes.put(1, &file);
+    assert_eq!((&put["pieces"], &put["sent_pieces"]), (&Value::from(10), &Value::from(10)), "{put}");
+    assert!(put["copies"].as_u64().unwrap() >= 1, "{put}");
+    for node in 0..5 {
+        assert!(got(&nodes, node, key(&put)) == file, "node {node} has other bytes");
+    }
+    let stat = nodes.client(4, &["stat", key(&put), "--json"]);
+    let stat: Value = serde_json::from_slice(&stat.stdout).unwrap();
+    assert!(stat["here"] == "cached" || stat["here"] == "held", "{stat}");
+}
+
+#[test]
+fn what_was_put_stays_when_the_node_that_put_it_is_gone() {
+    let mut nodes = Nodes::start(Mode::Plain, 5);
+    let file = bytes(2, 1_000_000);
+    let put = nodes.put(4, &file);
+    nodes.kill(4);
+    assert!(got(&nodes, 2, key(&put)) == file);
+}
+
+#[test]
+fn an_upload_that_is_killed_goes_on_without_sending_what_is_there() {
+    let mut nodes = Nodes::start(Mode::Plain, 4);
+    let path = nodes.path("large");
+    let file = bytes(3, 30 << 20);
+    fs::write(&path, &file).unwrap();
+    let socket = nodes.path("3.sock");
+    let mut client = Command::new(env!("CARGO_BIN_EXE_photongate"))
+        .args(["dht", "put"])
+        .arg(&path)
+        .arg("--socket")
+        .arg(socket)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    nodes.eventually("some pieces are there", |nodes| nodes.status(3)["values_held"].as_u64() >= Some(10));
+    client.kill().unwrap();
+    client.wait().unwrap();
+    // The node that had them, too, comes back with what it has on disk.
+    nodes.kill(3);
+    nodes.run(3);
+    nodes.wait_until_in(3);
+    let there = nodes.status(3)["values_held"].as_u64().unwrap();
+    let put = nodes.put(3, &file);
+    let sent = put["sent_pieces"].as_u64().unwrap();
+    assert!(sent <= 120 - there, "{there} of 120 pieces were there, and {sent} were sent: {put}");
+    let again = nodes.put(3, &file);
+    assert_eq!((&again["sent_pieces"], &again["sent_bytes"]), (&Value::from(0), &Value::from(0)), "{again}");
+    assert!(got(&nodes, 0, key(&put)) == file);
+}
+
+#[test]
+fn a_download_goes_on_from_what_is_there() {
+    let nodes = Nodes::start(Mode::Plain, 3);
+    let file = bytes(4, 1 << 20);
+    let put = nodes.put(0, &file);
+    let path = nodes.path("resumed");
+    // As an interrupted one leaves it: two pieces of four, the second of them damaged.
+    let mut part = file[..512 << 10].to_vec();
+    part[300 << 10] ^= 1;
+    fs::write(nodes.path("resumed.part"), part).unwrap();
+    let output = nodes.client(2, &["get", key(&put), path.to_str().unwrap(), "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["fetched_bytes"], 768 << 10, "{told}");
+    assert!(fs::read(&path).unwrap() == file);
+    assert!(!nodes.path("resumed.part").exists());
+}
+
+#[test]
+fn exit_codes_say_what_happened() {
+    let mut nodes = Nodes::start(Mode::Plain, 2);
+    let unknown = "00".repeat(32);
+    let output = nodes.path("output");
+    let output = output.to_str().unwrap();
+    assert_eq!(status(&nodes.client(0, &["get", &unknown, output])), 3);
+    assert_eq!(status(&nodes.client(0, &["stat", &unknown])), 3);
+    assert_eq!(status(&nodes.client(0, &["get", "no key", output])), 2);
+    assert_eq!(status(&nodes.client(0, &["put", "/no/such/file"])), 2);
+    assert_eq!(status(&nodes.client(0, &["lookup", &unknown])), 0);
+    assert_eq!(status(&nodes.client(0, &["status"])), 0);
+    // A value that is no file.
+    let small = nodes.path("small");
+    fs::write(&small, "photongate-file 1\n").unwrap();
+    let put = nodes.put(0, b"");
+    assert_eq!(got(&nodes, 1, key(&put)), b"");
+    nodes.kill(0);
+    assert_eq!(status(&nodes.client(0, &["status"])), 2);
+    nodes
+        .eventually("the other one is alone", |nodes| status(&nodes.client(1, &["put", small.to_str().unwrap()])) == 4);
+}
+
+#[test]
+fn a_client_in_another_language_stores_and_fetches_over_udp_and_tcp() {
+    let nodes = Nodes::start(Mode::Plain, 4);
+    let file = bytes(5, 700_000);
+    let put = nodes.put(2, &file);
+    assert!(python(&nodes, &["file", key(&put)], b"") == file);
+
+    for length in [10, 200_000] {
+        let value = bytes(6, length);
+        let key = String::from_utf8(python(&nodes, &["put"], &value)).unwrap().trim().to_owned();
+        assert!(python(&nodes, &["get", &key], b"") == value);
+        let path = nodes.path("value");
+        let output = nodes.client(3, &["get", "--value", &key, path.to_str().unwrap()]);
+        assert!(output.status.success(), "{output:?}");
+        assert!(fs::read(&path).unwrap() == value);
+    }
+    assert!(!python(&nodes, &["nodes", &"5a".repeat(32)], b"").is_empty());
+    let id = nodes.status(0)["id"].as_str().unwrap().to_owned();
+    assert_eq!(String::from_utf8(python(&nodes, &["ping"], b"")).unwrap().trim(), id);
+    python(&nodes, &["nonsense"], b"");
+    assert_eq!(String::from_utf8(python(&nodes, &["ping"], b"")).unwrap().trim(), id);
+}
+
+/// What the client in Python prints, that speaks to node 0.
+fn python(nodes: &Nodes, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    let path = nodes.path("python-input");
+    fs::write(&path, input).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dht/client.py");
+    let output = Command::new("python3")
+        .arg("-B")
+        .arg(script)
+        .arg(nodes.address(0))
+        .args(arguments)
+        .stdin(fs::File::open(path).unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}\n{}", String::from_utf8_lossy(&output.stderr), nodes.logs());
+    output.stdout
+}
+
+fn got(nodes: &Nodes, node: usize, key: &str) -> Vec<u8> {
+    nodes.get(node, key).unwrap_or_else(|output| panic!("{output:?}\n{}", nodes.logs()))
+}
+
+fn key(put: &Value) -> &str {
+    put["key"].as_str().unwrap()
+}
+
+fn status(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
