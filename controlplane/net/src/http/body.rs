@@ -3,18 +3,18 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use http::StatusCode;
-use hyper::body::{Frame, SizeHint};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::util::MapRequestLayer;
 
-use super::Problem;
+use super::{Bounds, Problem};
 
 /// Lets a route take bodies of up to `bytes` bytes, where others take what [`Bounds`](super::Bounds) says: a layer
 /// for the route.
@@ -27,6 +27,16 @@ pub fn body_limit(bytes: u64) -> MapRequestLayer<impl Fn(Request) -> Request + C
     })
 }
 
+/// Puts bounds on the body of a request, and tells afterwards what became of it. Routes find the rules among the
+/// request's extensions.
+pub(super) fn bounded(request: Request<Incoming>, bounds: &Bounds) -> (Request, BodyRules) {
+    let rules = BodyRules::new(bounds.body_bytes, request.body().is_end_stream());
+    let pace = Pace { time: bounds.body, bytes_per_second: bounds.body_bytes_per_second };
+    let mut request = request.map(|body| Body::new(BoundedBody::new(body, rules.clone(), pace)));
+    request.extensions_mut().insert(rules.clone());
+    (request, rules)
+}
+
 /// What a request's body must keep to, and whether it did. Clones are about the same body.
 #[derive(Clone, Debug)]
 pub(super) struct BodyRules(Arc<Shared>);
@@ -35,11 +45,21 @@ pub(super) struct BodyRules(Arc<Shared>);
 struct Shared {
     limit: AtomicU64,
     broken: AtomicU8,
+    read: AtomicBool,
 }
 
 impl BodyRules {
-    pub(super) fn new(limit: u64) -> Self {
-        Self(Arc::new(Shared { limit: AtomicU64::new(limit), broken: AtomicU8::new(KEPT) }))
+    fn new(limit: u64, read: bool) -> Self {
+        let (limit, broken, read) = (AtomicU64::new(limit), AtomicU8::new(KEPT), AtomicBool::new(read));
+        Self(Arc::new(Shared { limit, broken, read }))
+    }
+
+    /// Tells the client to send nothing more over its connection, if its body was not read to the end: the connection
+    /// ends with the answer then, and what the client sent meanwhile would be lost.
+    pub(super) fn end_connection_if_unread(&self, headers: &mut HeaderMap) {
+        if !self.0.read.load(Ordering::Relaxed) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
     }
 
     /// The answer that the request gets if its body broke a rule, whatever a route made of that.
@@ -70,7 +90,7 @@ impl BodyRules {
 }
 
 /// A request's body that keeps to its rules, or fails.
-pub(super) struct BoundedBody<B> {
+struct BoundedBody<B> {
     body: B,
     rules: BodyRules,
     pace: Pace,
@@ -81,15 +101,15 @@ pub(super) struct BoundedBody<B> {
 
 /// How fast a body must come.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pace {
+struct Pace {
     /// How long any body may take.
-    pub(super) time: Duration,
+    time: Duration,
     /// For each of so many bytes that came, a second more.
-    pub(super) bytes_per_second: u64,
+    bytes_per_second: u64,
 }
 
 impl<B> BoundedBody<B> {
-    pub(super) fn new(body: B, rules: BodyRules, pace: Pace) -> Self {
+    fn new(body: B, rules: BodyRules, pace: Pace) -> Self {
         Self { body, rules, pace, received: 0, reading: None }
     }
 }
@@ -120,7 +140,10 @@ where
             ready!(patience.as_mut().poll(context));
             return Poll::Ready(Some(Err(this.rules.break_with(BodyError::TooSlow))));
         };
-        let Some(frame) = frame else { return Poll::Ready(None) };
+        let Some(frame) = frame else {
+            this.rules.0.read.store(true, Ordering::Relaxed);
+            return Poll::Ready(None);
+        };
         let frame = frame.map_err(axum::Error::new)?;
         this.received += frame.data_ref().map_or(0, Bytes::len) as u64;
         if this.received > this.rules.limit() {

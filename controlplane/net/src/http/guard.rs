@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::body::{BodyRules, BoundedBody, EndingBody, Pace};
+use super::body::{BodyRules, EndingBody, bounded};
 use super::callers::{Callers, Connection};
 use super::gate::{Gate, Peer, stopped};
 use super::limits::RateLimits;
@@ -66,12 +66,8 @@ impl Guard {
         Ok(identity)
     }
 
-    async fn route(&self, mut request: Request<Incoming>, identity: Identity) -> Result<Response, Problem> {
-        let rules = BodyRules::new(self.bounds.body_bytes);
+    async fn route(&self, mut request: Request, rules: &BodyRules, identity: Identity) -> Result<Response, Problem> {
         request.extensions_mut().insert(identity);
-        request.extensions_mut().insert(rules.clone());
-        let pace = Pace { time: self.bounds.body, bytes_per_second: self.bounds.body_bytes_per_second };
-        let request = request.map(|body| Body::new(BoundedBody::new(body, rules.clone(), pace)));
         let Ok(answer) = self.router.clone().oneshot(request).await;
         // What a route makes of a body that ends early may be anything; why it ended is known here.
         rules.broken().map_or(Ok(answer), Err)
@@ -117,10 +113,11 @@ impl Gate for Guard {
 
     async fn answer(&self, connection: &Connection, request: Request<Incoming>) -> Response {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let (request, rules) = bounded(request, &self.bounds);
         let identity = self.callers.identify(connection, request.headers()).await;
         let shown = Shown::of(&identity);
         let outcome = match self.admit(connection, &request, identity) {
-            Ok(identity) => self.route(request, identity).await,
+            Ok(identity) => self.route(request, &rules, identity).await,
             Err(problem) => Err(problem),
         };
         let why = outcome.as_ref().err().and_then(|problem| problem.detail.clone());
@@ -142,6 +139,7 @@ impl Gate for Guard {
         }
         tracing::debug!(from = connection.from, who, %method, path, status = %answer.status(), "request");
         self.add_headers(answer.headers_mut());
+        rules.end_connection_if_unread(answer.headers_mut());
         if is_event_stream(&answer) {
             answer.map(|body| Body::new(EndingBody::new(body, self.stopped())))
         } else {

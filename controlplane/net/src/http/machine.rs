@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use super::Bounds;
-use super::body::{BodyRules, BoundedBody, Pace};
+use super::body::bounded;
 use super::gate::{Gate, Peer, stopped};
 use super::listener::{BindError, Listen, Listener};
 use crate::tls::{CertificateInfo, ServerTls};
@@ -104,22 +104,21 @@ impl Gate for Machines {
         }
     }
 
-    async fn answer(&self, certificate: &Self::Connection, mut request: Request<Incoming>) -> Response {
+    async fn answer(&self, certificate: &Self::Connection, request: Request<Incoming>) -> Response {
+        let (mut request, rules) = bounded(request, &self.bounds);
         if let Some(certificate) = certificate {
             request.extensions_mut().insert(Arc::clone(certificate));
         }
-        let rules = BodyRules::new(self.bounds.body_bytes);
-        request.extensions_mut().insert(rules.clone());
-        let pace = Pace { time: self.bounds.body, bytes_per_second: self.bounds.body_bytes_per_second };
-        let request = request.map(|body| Body::new(BoundedBody::new(body, rules.clone(), pace)));
         let Ok(answer) = self.router.clone().oneshot(request).await;
-        match rules.broken() {
+        let mut answer = match rules.broken() {
             None => answer,
             Some(problem) => {
                 let sentence = problem.detail.as_deref().unwrap_or(&problem.title);
                 let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
                 (self.refusal)(status, sentence)
             }
-        }
+        };
+        rules.end_connection_if_unread(answer.headers_mut());
+        answer
     }
 }

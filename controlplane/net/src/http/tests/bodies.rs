@@ -47,6 +47,20 @@ async fn a_route_may_take_larger_bodies_than_others() {
 }
 
 #[tokio::test]
+async fn a_client_whose_body_is_not_read_to_its_end_is_told_that_the_connection_ends() {
+    let server = Running::start().await;
+    for (path, status, length) in [("/bytes", 413, 65_537), ("/nothing", 404, 65_536)] {
+        let answer = server.answer(going_on(path, length)).await;
+        assert_eq!((answer.status, answer.header("connection")), (status, Some("close")), "{path}");
+    }
+    // Who is heard to the end goes on over the same connection.
+    let twice = going_on("/bytes", 3) + "abc" + &post_with("/bytes", "Content-Length: 4") + "abcd";
+    let both = server.answer(twice).await;
+    assert_eq!((both.status, both.header("connection")), (200, None));
+    assert!(both.body.starts_with("3HTTP/1.1 200 OK\r\n"), "{both:?}");
+}
+
+#[tokio::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let server = Running::with(|options| options.bounds.body = SHORT).await;
     let refused = server.answer(post_with("/bytes", "Content-Length: 10") + "x").await;
@@ -81,6 +95,11 @@ async fn a_body_that_comes_at_a_fair_pace_may_take_longer() {
     stream.write_all(&[b'x'; 40]).await.unwrap();
     sleep(SHORT * 2).await;
     assert_eq!(answer_over(stream, [b'x'; 40]).await.body, "80");
+}
+
+/// The head of a request after which others may follow.
+fn going_on(path: &str, length: usize) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n")
 }
 
 fn post_with(path: &str, headers: &str) -> String {
