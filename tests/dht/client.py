@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 
-PATIENCE = 5.0
+PATIENCE = 10.0
 LONGEST_VALUE = 1 << 20
 
 
