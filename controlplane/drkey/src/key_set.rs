@@ -39,7 +39,7 @@ pub struct KeySet {
     pub inbound_old: Option<Box<AsAsKey>>,
     /// The newest key of what the peer is sent; the peer is its fast side.
     pub outbound: Option<AsAsKey>,
-    /// The key that `outbound` replaces, until it ends.
+    /// The key that `outbound` replaces, as long as `inbound_old`: whoever read the clock just before it ended still sends with it.
     pub outbound_old: Option<Box<AsAsKey>>,
 }
 

@@ -40,14 +40,15 @@ impl Rotation {
                 outbound: Some(outbound(next.term)),
                 outbound_old: current.map(outbound).map(Box::new),
             },
-            None => KeySet {
-                inbound: current.map(inbound),
-                inbound_old: previous
-                    .filter(|previous| now < previous.until)
-                    .map(|previous| Box::new(inbound(previous.term))),
-                outbound: current.map(outbound),
-                outbound_old: None,
-            },
+            None => {
+                let previous = previous.filter(|previous| now < previous.until).map(|previous| previous.term);
+                KeySet {
+                    inbound: current.map(inbound),
+                    inbound_old: previous.map(inbound).map(Box::new),
+                    outbound: current.map(outbound),
+                    outbound_old: previous.map(outbound).map(Box::new),
+                }
+            }
         }
     }
 

@@ -35,12 +35,15 @@ fn around_the_end_of_an_epoch_both_keys_are_held_from_prefetch_to_grace_and_thre
 }
 
 #[test]
-fn the_key_to_send_with_changes_at_the_end_of_the_epoch_and_the_old_one_is_let_go() {
+fn the_key_to_send_with_changes_at_the_end_of_the_epoch_also_for_whoever_read_the_clock_before_it() {
     let rotation = seconds(&[1_000]);
     let before = rotation.key_set(at(1_099));
     assert_eq!(before.outbound(at(1_099)).unwrap().epoch.start, at(1_000));
     assert_eq!(before.outbound(at(1_100)).unwrap().epoch.start, at(1_100));
-    assert!(rotation.key_set(at(1_100)).outbound_old.is_none());
+    let after = rotation.key_set(at(1_100));
+    assert_eq!(after.outbound(at(1_099)).unwrap().epoch.start, at(1_000));
+    assert_eq!(after.outbound(at(1_100)).unwrap().epoch.start, at(1_100));
+    assert!(rotation.key_set(at(1_103)).outbound_old.is_none());
 }
 
 #[test]

@@ -53,7 +53,7 @@ pub struct PeerKeys {
     pub inbound_old: Option<KeyEpoch>,
     /// The newest key of what the peer is sent.
     pub outbound: Option<KeyEpoch>,
-    /// The key that it replaces, until it ends.
+    /// The key that it replaces, until no worker can still send with it.
     pub outbound_old: Option<KeyEpoch>,
     /// When the next key is fetched, if that is settled.
     #[schema(format = DateTime)]

@@ -59,7 +59,7 @@ impl KeyManager {
         }
         let follows = flight.successor && last.is_some_and(|last| last.epoch.end == flight.at);
         let is_near = epoch.start <= now.saturating_add(self.pace.ahead);
-        let is_gone = self.pace.gone(direction, epoch) <= now;
+        let is_gone = self.pace.of_no_use(direction, epoch) <= now;
         Ok((!is_gone && (follows || is_near)).then_some(fetched))
     }
 }

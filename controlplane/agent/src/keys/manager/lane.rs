@@ -96,7 +96,7 @@ pub(super) struct Context<'c> {
 
 impl Context<'_> {
     fn is_gone(&self, epoch: Epoch) -> bool {
-        self.pace.gone(self.direction, epoch) <= self.now
+        self.pace.gone(epoch) <= self.now
     }
 
     /// Whether a packet may have the key already. What is sent has the key that we choose.
@@ -237,7 +237,7 @@ impl Lane {
     pub(super) fn next_boundary(&self, context: Context<'_>) -> Option<UnixNanos> {
         let boundaries = |held: &Held| {
             let Epoch { start, end } = held.epoch;
-            [start, end, context.pace.gone(context.direction, held.epoch), context.pace.met_from(held.epoch)]
+            [start, end, context.pace.gone(held.epoch), context.pace.met_from(held.epoch)]
         };
         self.held().flat_map(boundaries).filter(|boundary| context.now < *boundary).min()
     }
@@ -273,9 +273,9 @@ impl Lane {
         self.containers().map(|held| held.filter(valid).map(|held| AsAsKey::new(&held.key, held.epoch)))
     }
 
-    /// Remembers when the last key will be gone, for as long as there is one.
+    /// Remembers when the last key will be of no use, for as long as there is one.
     pub(super) fn note_darkness(&mut self, context: Context<'_>) {
-        let last = self.held().map(|held| context.pace.gone(context.direction, held.epoch)).max();
+        let last = self.held().map(|held| context.pace.of_no_use(context.direction, held.epoch)).max();
         if let (Some(trouble), Some(last)) = (&mut self.trouble, last) {
             trouble.dark_at = Some(last);
         }

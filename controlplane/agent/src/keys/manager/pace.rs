@@ -38,10 +38,16 @@ impl Pace {
         Self { times, ahead, window: Nanos(room.min(ahead.0 / 2)), first_retry, last_retry, seed }
     }
 
-    /// From when on no packet can have the key any more, in this direction.
-    pub(super) fn gone(&self, direction: Direction, epoch: Epoch) -> UnixNanos {
+    /// From when on nobody needs the key any more: no packet that arrives can have it, and no worker acts by an instant at which it
+    /// was sent with. Workers read the clock once a burst, and may be held up after that.
+    pub(super) fn gone(&self, epoch: Epoch) -> UnixNanos {
+        epoch.end.saturating_add(self.times.tail())
+    }
+
+    /// From when on packets in this direction cannot be protected with the key.
+    pub(super) fn of_no_use(&self, direction: Direction, epoch: Epoch) -> UnixNanos {
         match direction {
-            Direction::Inbound => epoch.end.saturating_add(self.times.tail()),
+            Direction::Inbound => self.gone(epoch),
             Direction::Outbound => epoch.end,
         }
     }

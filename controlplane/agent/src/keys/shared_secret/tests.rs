@@ -15,11 +15,9 @@ async fn each_direction_has_the_key_of_the_schedule() {
     let rotation = Rotation::new(LOCAL, PEER, SharedSecrets::new(secrets.into()), times()).unwrap();
     for at in [1_000, 1_099, 1_100, 1_299, 1_300, 1_339, 1_340, 9_999] {
         let keys = rotation.key_set(seconds(at));
-        let current = keys.inbound_containers().into_iter().rev().flatten().find(|key| key.epoch.contains(seconds(at)));
-        for (direction, expected) in [
-            (Direction::Inbound, current),
-            (Direction::Outbound, keys.outbound_old.as_deref().or(keys.outbound.as_ref())),
-        ] {
+        let [inbound, outbound] = [keys.inbound_containers(), keys.outbound_containers()]
+            .map(|keys| keys.into_iter().rev().flatten().find(|key| key.epoch.contains(seconds(at))));
+        for (direction, expected) in [(Direction::Inbound, inbound), (Direction::Outbound, outbound)] {
             let (expected, fetched) = (expected.unwrap(), source.fetch(request(direction, at)).await.unwrap());
             assert_eq!(fetched.epoch, expected.epoch, "{direction:?} at {at}");
             assert_eq!(fetched.key.as_bytes(), expected.key.as_bytes(), "{direction:?} at {at}");

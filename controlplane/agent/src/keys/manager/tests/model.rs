@@ -22,8 +22,8 @@ pub(super) struct ModelKey {
 impl Model {
     /// Keys that are over go, and one that waits takes a free place.
     pub(super) fn advance(&mut self, direction: Direction, now: UnixNanos, times: &KeyTimes) {
-        self.containers.retain(|key| now < gone(key.epoch, direction, times));
-        self.waiting = self.waiting.filter(|key| now < gone(key.epoch, direction, times));
+        self.containers.retain(|key| now < gone(key.epoch, times));
+        self.waiting = self.waiting.filter(|key| now < gone(key.epoch, times));
         self.settle(direction, now, times);
     }
 
@@ -91,10 +91,7 @@ impl Model {
     }
 }
 
-/// From when on no packet can have the key.
-pub(super) fn gone(epoch: Epoch, direction: Direction, times: &KeyTimes) -> UnixNanos {
-    match direction {
-        Direction::Inbound => epoch.end.saturating_add(times.grace).saturating_add(times.time_threshold),
-        Direction::Outbound => epoch.end,
-    }
+/// From when on nobody needs the key.
+pub(super) fn gone(epoch: Epoch, times: &KeyTimes) -> UnixNanos {
+    epoch.end.saturating_add(times.grace).saturating_add(times.time_threshold)
 }

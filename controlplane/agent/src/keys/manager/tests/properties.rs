@@ -90,7 +90,7 @@ impl Snapshot {
                 let [before, after] = [before, after].map(|lanes| &lanes[direction as usize]);
                 for lost in before.iter().filter(|key| !after.contains(key) && !self.former.contains(key)) {
                     let may_be_met = lost.0.start <= world.now.saturating_add(world.times.time_threshold);
-                    let is_over = gone(lost.0, direction, &world.times) <= world.now;
+                    let is_over = gone(lost.0, &world.times) <= world.now;
                     prop_assert!(is_over || !may_be_met, "{} of {} after {:?}", lost.0, number, event);
                 }
             }
