@@ -18,6 +18,7 @@ mod packet_line;
 mod problems;
 #[cfg(any(feature = "dataplane", test))]
 mod reload;
+mod serving;
 mod settings;
 mod verify;
 mod whole_file;

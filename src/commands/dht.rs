@@ -7,16 +7,15 @@ mod reach;
 mod show;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use photongate_dht::config::DhtConfig;
 use photongate_dht::server::Dht;
-use photongate_net::Shutdown;
-use sd_notify::NotifyState;
+use tokio::runtime::Builder;
 
 use crate::failure::Failure;
 use crate::logging::{self, LogFormat, LogLevel};
+use crate::serving;
 
 /// Run a node of the distributed store, or ask one
 ///
@@ -89,27 +88,12 @@ fn serve(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let no_signals = |error| Failure::at_run_time(format!("signals cannot be handled: {error}"));
-    let shutdown = Shutdown::install().map_err(no_signals)?;
-    let no_threads = |error| Failure::at_run_time(format!("no threads can be started: {error}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_threads)?;
-    runtime.block_on(async {
+    serving::run(&mut Builder::new_multi_thread(), async |shutdown| {
         let dht = Dht::start(loaded.config).await.map_err(Failure::bad_input)?;
         let me = dht.contact();
         tracing::info!(node = %me.address, id = %me.id, api = ?dht.api_addresses(), "ready");
-        // Without systemd there is nobody to tell.
-        let _ = sd_notify::notify(&[NotifyState::Ready]);
-        dht.run(stopped(&shutdown)).await;
-        tracing::info!("stopped");
+        serving::tell_ready();
+        dht.run(serving::asked_to_stop(&shutdown)).await;
         Ok(())
     })
 }
-
-async fn stopped(shutdown: &Shutdown) {
-    while !shutdown.requested() {
-        tokio::time::sleep(LOOK_AROUND).await;
-    }
-    tracing::info!("stopping");
-}
-
-const LOOK_AROUND: Duration = Duration::from_millis(50);

@@ -6,16 +6,15 @@ mod member;
 mod status;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use photongate_net::Shutdown;
 use photongate_px::config::{PipeConfig, PxConfig};
 use photongate_px::server::Px;
-use sd_notify::NotifyState;
+use tokio::runtime::Builder;
 
 use crate::failure::Failure;
 use crate::logging::{self, LogFormat, LogLevel};
+use crate::serving;
 
 /// Run a node of the cluster that keeps one ordered log, or ask one
 ///
@@ -99,27 +98,12 @@ fn serve(arguments: &Arguments, path: &Path) -> Result<(), Failure> {
     if let Some(commands) = &arguments.pipe {
         config.pipe = Some(PipeConfig::new(commands.clone(), Some(PipeConfig::companion(commands))));
     }
-    let no_signals = |error| Failure::at_run_time(format!("signals cannot be handled: {error}"));
-    let shutdown = Shutdown::install().map_err(no_signals)?;
-    let no_threads = |error| Failure::at_run_time(format!("no threads can be started: {error}"));
     // One thread beside that of the disk: handing work from thread to thread would take longer than the work.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(no_threads)?;
-    runtime.block_on(async {
+    serving::run(&mut Builder::new_current_thread(), async |shutdown| {
         let px = Px::start(config).await.map_err(Failure::bad_input)?;
         tracing::info!(peers = %px.address(), api = ?px.api_addresses(), "ready");
-        // Without systemd there is nobody to tell.
-        let _ = sd_notify::notify(&[NotifyState::Ready]);
-        px.run(stopped(&shutdown)).await.map_err(Failure::at_run_time)?;
-        tracing::info!("stopped");
+        serving::tell_ready();
+        px.run(serving::asked_to_stop(&shutdown)).await.map_err(Failure::at_run_time)?;
         Ok(())
     })
 }
-
-async fn stopped(shutdown: &Shutdown) {
-    while !shutdown.requested() {
-        tokio::time::sleep(LOOK_AROUND).await;
-    }
-    tracing::info!("stopping");
-}
-
-const LOOK_AROUND: Duration = Duration::from_millis(50);

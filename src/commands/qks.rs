@@ -3,16 +3,15 @@
 mod client;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use photongate_net::Shutdown;
 use photongate_qks::config::QksConfig;
 use photongate_qks::server::Qks;
-use sd_notify::NotifyState;
+use tokio::runtime::Builder;
 
 use crate::failure::Failure;
 use crate::logging::{self, LogFormat, LogLevel};
+use crate::serving;
 
 /// Run the quantum key server
 ///
@@ -77,26 +76,11 @@ fn serve(arguments: &Arguments, config: &Path) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let no_signals = |error| Failure::at_run_time(format!("signals cannot be handled: {error}"));
-    let shutdown = Shutdown::install().map_err(no_signals)?;
-    let no_threads = |error| Failure::at_run_time(format!("no threads can be started: {error}"));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_threads)?;
-    runtime.block_on(async {
+    serving::run(&mut Builder::new_multi_thread(), async |shutdown| {
         let qks = Qks::start(loaded.config).await.map_err(Failure::bad_input)?;
         tracing::info!(saes = ?qks.sae_addresses(), peers = ?qks.peer_addresses(), "ready");
-        // Without systemd there is nobody to tell.
-        let _ = sd_notify::notify(&[NotifyState::Ready]);
-        qks.run(stopped(&shutdown)).await;
-        tracing::info!("stopped");
+        serving::tell_ready();
+        qks.run(serving::asked_to_stop(&shutdown)).await;
         Ok(())
     })
 }
-
-async fn stopped(shutdown: &Shutdown) {
-    while !shutdown.requested() {
-        tokio::time::sleep(LOOK_AROUND).await;
-    }
-    tracing::info!("stopping");
-}
-
-const LOOK_AROUND: Duration = Duration::from_millis(50);

@@ -1,4 +1,4 @@
-//! Stopping on request: SIGINT and SIGTERM set a flag that the main loop reads.
+//! Stopping on request: SIGINT and SIGTERM set a flag that a loop reads, or a task waits for.
 
 use std::io;
 use std::sync::Arc;
@@ -9,11 +9,17 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::signal::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
+use tokio::sync::Notify;
 
 /// Whether somebody asked the process to stop. Clones share the flag.
 #[derive(Clone, Debug)]
-pub struct Shutdown {
-    requested: Arc<AtomicBool>,
+pub struct Shutdown(Arc<Request>);
+
+#[derive(Debug, Default)]
+struct Request {
+    made: AtomicBool,
+    /// Wakes the tasks that wait for it.
+    wake: Notify,
 }
 
 impl Shutdown {
@@ -26,9 +32,9 @@ impl Shutdown {
     /// # Errors
     /// What the operating system says when it refuses a signal handler, or the thread that waits for signals.
     pub fn install() -> io::Result<Self> {
-        let requested = Arc::new(AtomicBool::new(false));
+        let shutdown = Self(Arc::default());
         let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        let flag = Arc::clone(&requested);
+        let asked = shutdown.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let mut first: Option<Instant> = None;
             for _ in signals.forever() {
@@ -37,20 +43,32 @@ impl Shutdown {
                     Some(first) if first.elapsed() < SAME_REQUEST => {}
                     Some(_) => low_level::exit(INTERRUPTED),
                 }
-                flag.store(true, Ordering::Relaxed);
+                asked.request();
             }
         })?;
-        Ok(Self { requested })
+        Ok(shutdown)
     }
 
     /// Whether the process was asked to stop. One atomic load: cheap enough for a polling loop.
     pub fn requested(&self) -> bool {
-        self.requested.load(Ordering::Relaxed)
+        self.0.made.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the process is asked to stop. Costs nothing meanwhile.
+    pub async fn wait(&self) {
+        let wake = self.0.wake.notified();
+        tokio::pin!(wake);
+        // From here on no wake-up is missed, so that a request is seen that was made before, or is made now.
+        wake.as_mut().enable();
+        if !self.requested() {
+            wake.await;
+        }
     }
 
     /// Asks to stop from inside the process, as a signal does from outside.
     pub fn request(&self) {
-        self.requested.store(true, Ordering::Relaxed);
+        self.0.made.store(true, Ordering::Relaxed);
+        self.0.wake.notify_waiters();
     }
 }
 
@@ -88,6 +106,20 @@ mod tests {
     #[test]
     fn without_a_signal_nothing_asks_to_stop() {
         assert_eq!(exit_status_after(&[]), Some(NOT_STOPPED));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_waits_goes_on_when_somebody_asks_to_stop_and_at_once_if_somebody_has() {
+        let shutdown = Shutdown(Arc::default());
+        let waiting = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { shutdown.wait().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        shutdown.request();
+        waiting.await.unwrap();
+        shutdown.wait().await;
     }
 
     /// The process of the tests above, in which signals may be raised without disturbing other tests.
