@@ -4,8 +4,8 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
+use photongate_net::unix_socket;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -19,27 +19,14 @@ use crate::service;
 
 /// Serves the socket. Never ends by itself.
 pub(crate) async fn serve(listener: UnixListener, handle: Handle, effort: Effort) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut serving = JoinSet::new();
-    loop {
-        while serving.try_join_next().is_some() {}
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let handle = handle.clone();
-                serving.spawn(async move {
-                    // Its client has hung up: there is nobody to tell.
-                    let _ = converse(stream, handle, effort).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                // As when there are too many open files: some will be closed.
-                tracing::warn!("a connection to the socket fails: {error}");
-                tokio::time::sleep(PAUSE).await;
-            }
+    let converse = |stream| {
+        let handle = handle.clone();
+        async move {
+            // Its client has hung up: there is nobody to tell.
+            let _ = converse(stream, handle, effort).await;
         }
-    }
+    };
+    unix_socket::serve_each(listener, CONNECTIONS, converse).await;
 }
 
 async fn converse(stream: UnixStream, handle: Handle, effort: Effort) -> io::Result<()> {
@@ -108,4 +95,3 @@ const UNDER_WAY: usize = 64;
 
 /// Answers that wait to be taken. Pieces are long.
 const ANSWERS: usize = 4;
-const PAUSE: Duration = Duration::from_millis(100);

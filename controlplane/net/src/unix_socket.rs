@@ -6,10 +6,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use nix::sys::stat::{Mode, fchmod};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 /// Makes a socket at `path` and listens there. It never blocks, and nobody but its owner can open it, not even for a
 /// moment.
@@ -54,6 +58,34 @@ impl Drop for SocketFile {
         let file = fs::symlink_metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino()));
         if file.is_ok_and(|file| file == self.file) {
             let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Serves every connection to `listener` with `serve`, at most `most` of them at a time; who comes then waits for its turn. Never ends by
+/// itself. Dropping it drops all that is being served.
+pub async fn serve_each<F>(listener: tokio::net::UnixListener, most: usize, serve: impl Fn(tokio::net::UnixStream) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(most));
+    let mut serving = JoinSet::new();
+    loop {
+        while serving.try_join_next().is_some() {}
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let served = serve(stream);
+                serving.spawn(async move {
+                    served.await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // As when there are too many open files: some will be closed.
+                tracing::warn!("a connection to a Unix socket fails: {error}");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
 }
@@ -113,9 +145,14 @@ fn remove_stale(path: &Path) -> Result<(), SocketError> {
 /// Clients that may wait to be accepted.
 const BACKLOG: i32 = 64;
 
+/// After a connection could not be accepted.
+const PAUSE: Duration = Duration::from_millis(100);
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
@@ -154,6 +191,36 @@ mod tests {
         fs::write(&path, "data").unwrap();
         assert!(matches!(listen_at(&path), Err(SocketError::NotASocket { .. })));
         assert_eq!(fs::read_to_string(&path).unwrap(), "data");
+    }
+
+    #[tokio::test]
+    async fn as_many_connections_are_served_at_a_time_as_may_be_and_the_next_one_then() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines.sock");
+        let (listener, _file) = listen_at(&path).unwrap();
+        let listener = tokio::net::UnixListener::from_std(listener).unwrap();
+        let echo = |mut stream: tokio::net::UnixStream| async move {
+            let (mut reading, mut writing) = stream.split();
+            let _ = tokio::io::copy(&mut reading, &mut writing).await;
+        };
+        let serving = tokio::spawn(serve_each(listener, 2, echo));
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(tokio::net::UnixStream::connect(&path).await.unwrap());
+        }
+        for client in &mut clients {
+            client.write_all(b"a").await.unwrap();
+        }
+        for client in &mut clients[..2] {
+            assert_eq!(client.read_u8().await.unwrap(), b'a');
+        }
+        let third = tokio::time::timeout(Duration::from_millis(50), clients[2].read_u8());
+        assert!(third.await.is_err(), "it waits for its turn");
+        drop(clients.remove(0));
+        assert_eq!(clients[1].read_u8().await.unwrap(), b'a');
+        serving.abort();
+        assert!(serving.await.unwrap_err().is_cancelled());
+        assert!(clients[0].read_u8().await.is_err(), "nobody is served any more");
     }
 
     #[test]

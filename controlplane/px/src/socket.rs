@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 
 use photongate_net::http::Audit;
+use photongate_net::unix_socket;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -20,27 +21,14 @@ use crate::service::Asker;
 
 /// Serves the socket. Never ends by itself.
 pub(crate) async fn serve(listener: UnixListener, handle: Handle, audit: Audit) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut serving = JoinSet::new();
-    loop {
-        while serving.try_join_next().is_some() {}
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let (handle, audit) = (handle.clone(), audit.clone());
-                serving.spawn(async move {
-                    // Its client has hung up: there is nobody to tell.
-                    let _ = converse(stream, handle, audit).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                // As when there are too many open files: some will be closed.
-                tracing::warn!("a connection to the socket fails: {error}");
-                tokio::time::sleep(PAUSE).await;
-            }
+    let converse = |stream| {
+        let (handle, audit) = (handle.clone(), audit.clone());
+        async move {
+            // Its client has hung up: there is nobody to tell.
+            let _ = converse(stream, handle, audit).await;
         }
-    }
+    };
+    unix_socket::serve_each(listener, CONNECTIONS, converse).await;
 }
 
 async fn converse(stream: UnixStream, handle: Handle, audit: Audit) -> io::Result<()> {
@@ -150,4 +138,3 @@ const UNDER_WAY: usize = 256;
 const RESULTS: usize = 256;
 const WATCHED_AT_ONCE: usize = 100;
 const BUFFER: usize = 16 << 10;
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
