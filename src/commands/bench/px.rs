@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use photongate_filter::bench::Host;
+use photongate_net::Shutdown;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -39,11 +40,12 @@ Examples:
 
     photongate bench px --clients 1                 one client that waits for each write
     photongate bench px --clients 64 --json
-    photongate bench px --failover                  how long until writes succeed after the leader was killed
+    photongate bench px --failover 20               how long until writes succeed after the leader was killed
     photongate bench px --elections 600             leaders that are replaced for no good reason, with all processors busy
     photongate bench px --idle 30                   what a cluster costs that has nothing to do
 
-etcd is compared with if a program of this name is found: `apt-get install etcd-server`.")]
+etcd is compared with if a program of this name is found: `apt-get install etcd-server`. SIGINT and SIGTERM end the bench with exit \
+status 130, and all processes that it started.")]
 pub(super) struct Arguments {
     /// Nodes of each cluster.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(2..=9))]
@@ -63,17 +65,17 @@ pub(super) struct Arguments {
     /// Leave etcd out.
     #[arg(long)]
     without_etcd: bool,
-    /// Kill the leader again and again, and see how long it takes until a write succeeds.
-    #[arg(long, group = "trouble")]
-    failover: bool,
-    /// How often the leader is killed.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1_000), requires = "failover")]
-    trials: u16,
-    /// Keep all processors busy for so many seconds, and count the elections, none of which is called for.
-    #[arg(long, group = "trouble", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    /// Kill the leader so many times, 20 if nothing else is said, and see how long it takes until a write succeeds.
+    #[arg(long, group = "trouble", value_name = "TRIALS", num_args = 0..=1, default_missing_value = "20",
+        value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    failover: Option<u16>,
+    /// Keep all processors busy for so many seconds, 600 if nothing else is said, and count the elections, none of which is called for.
+    #[arg(long, group = "trouble", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "600",
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
     elections: Option<u64>,
-    /// Do nothing for so many seconds, and see what that costs.
-    #[arg(long, group = "trouble", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    /// Do nothing for so many seconds, 30 if nothing else is said, and see what that costs.
+    #[arg(long, group = "trouble", value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30",
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
     idle: Option<u64>,
     /// Where the nodes keep what they write; a folder of the bench's own is made there, and goes with it.
     #[arg(long, value_name = "FOLDER")]
@@ -89,10 +91,17 @@ pub(super) struct Arguments {
 /// A folder that cannot be written to, or nodes that do not do their work.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let failed = |error: anyhow::Error| Failure::at_run_time(format!("photongate bench: {error:#}"));
+    let shutdown = Shutdown::install().context("signals cannot be handled").map_err(failed)?;
     // One thread: what the clients cost, the nodes lack.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("no thread").map_err(failed)?;
-    let results = runtime.block_on(measure(arguments)).map_err(failed)?;
+    let results = runtime.block_on(async {
+        tokio::select! {
+            results = measure(arguments) => results.map_err(failed),
+            // What is measured is dropped: its processes first, then their folder.
+            () = shutdown.wait() => Err(Failure::with_status(INTERRUPTED, "photongate bench: interrupted")),
+        }
+    })?;
     if !arguments.json {
         return output::print(&text("", &results));
     }
@@ -106,8 +115,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 async fn measure(arguments: &Arguments) -> Result<Value> {
     let folder = new_folder(arguments)?;
     let nodes = usize::from(arguments.nodes);
-    if arguments.failover {
-        return trouble::failover(&mut Cluster::start(folder.path(), nodes).await?, arguments.trials).await;
+    if let Some(trials) = arguments.failover {
+        return trouble::failover(&mut Cluster::start(folder.path(), nodes).await?, trials).await;
     }
     if let Some(seconds) = arguments.elections {
         let cluster = Cluster::start(folder.path(), nodes).await?;
@@ -173,6 +182,9 @@ fn text(prefix: &str, results: &Value) -> String {
         text
     })
 }
+
+/// What a shell reports for a command that SIGINT ended.
+const INTERRUPTED: u8 = 130;
 
 /// What else the machine does is spread over both: each is measured in so many pieces, in turn.
 const ROUNDS: u32 = 4;

@@ -3,17 +3,17 @@
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use photongate_net::now;
 use photongate_net::pki::{Host, Pki, Role, Site, Wanted};
 use serde_json::json;
-use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use super::connection::{Answer, Connection};
+use super::process::Process;
 
 /// Some nodes, each with a name. Dropping it kills them.
 pub(super) struct Cluster {
@@ -24,7 +24,7 @@ pub(super) struct Cluster {
 struct Node {
     name: String,
     port: u16,
-    process: Option<Child>,
+    process: Option<Process>,
 }
 
 impl Cluster {
@@ -49,23 +49,16 @@ impl Cluster {
     /// Starts a node that does not run.
     pub(super) fn run(&mut self, node: usize) -> Result<()> {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path(node, "log"))?;
-        let child = Command::new(std::env::current_exe()?)
-            .arg("px")
-            .arg(self.path(node, "json"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .kill_on_drop(true)
-            .spawn()?;
-        self.nodes[node].process = Some(child);
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("px").arg(self.path(node, "json"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.nodes[node].process = Some(Process::spawn(&mut command)?);
         Ok(())
     }
 
     /// Ends a node as a power cut would.
-    pub(super) async fn kill(&mut self, node: usize) -> Result<()> {
-        let mut process = self.nodes[node].process.take().context("it does not run")?;
-        process.kill().await?;
-        Ok(())
+    pub(super) fn kill(&mut self, node: usize) {
+        self.nodes[node].process = None;
     }
 
     /// Waits until all nodes are connected with each other, have the same state, and know the same leader; says which one.
@@ -108,7 +101,7 @@ impl Cluster {
 
     /// The processes of the nodes that run.
     pub(super) fn processes(&self) -> Vec<u32> {
-        self.nodes.iter().filter_map(|node| node.process.as_ref()?.id()).collect()
+        self.nodes.iter().filter_map(|node| node.process.as_ref().map(Process::id)).collect()
     }
 
     /// How many nodes there are.

@@ -4,14 +4,14 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use super::grpc::Connection;
+use super::process::Process;
 
 /// Some members. Dropping it kills them.
 pub(super) struct Etcd {
@@ -19,7 +19,7 @@ pub(super) struct Etcd {
 }
 
 struct Member {
-    process: Child,
+    process: Process,
     /// Where clients reach it.
     port: u16,
 }
@@ -36,7 +36,8 @@ impl Etcd {
         let mut started = Vec::new();
         for (member, (client, peer)) in client_ports.iter().zip(peer_ports).enumerate() {
             let log = fs::File::create(folder.join(format!("{}.log", name(member))))?;
-            let spawned = Command::new("etcd")
+            let mut command = Command::new("etcd");
+            command
                 .args(["--name", &name(member)])
                 .arg("--data-dir")
                 .arg(folder.join(name(member)))
@@ -45,10 +46,8 @@ impl Etcd {
                 .args(["--initial-cluster", &everybody.join(","), "--initial-cluster-state", "new"])
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
-                .stderr(log)
-                .kill_on_drop(true)
-                .spawn();
-            let process = match spawned {
+                .stderr(log);
+            let process = match Process::spawn(&mut command) {
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
                 spawned => spawned.context("etcd cannot be started")?,
             };
@@ -72,7 +71,7 @@ impl Etcd {
 
     /// Their processes.
     pub(super) fn processes(&self) -> Vec<u32> {
-        self.members.iter().filter_map(|member| member.process.id()).collect()
+        self.members.iter().map(|member| member.process.id()).collect()
     }
 
     /// Waits until one of them leads; says which one.

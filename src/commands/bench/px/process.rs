@@ -1,10 +1,36 @@
-//! What a process has cost so far.
+//! The processes that are measured: they never outlive the bench. And what they have cost so far.
 
 use std::fs;
+use std::io;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use nix::unistd::{SysconfVar, sysconf};
+
+/// A process that runs. Dropping it ends it, as a power cut would, and returns when it is gone: then nothing writes to its folder any
+/// more.
+pub(super) struct Process(Child);
+
+impl Process {
+    /// Starts it.
+    pub(super) fn spawn(command: &mut Command) -> io::Result<Self> {
+        command.spawn().map(Self)
+    }
+
+    /// Its number.
+    pub(super) fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 /// The processor time that these processes have used together, in user and kernel mode.
 pub(super) fn cpu_time(processes: &[u32]) -> Result<Duration> {
