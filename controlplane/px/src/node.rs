@@ -21,6 +21,7 @@ pub mod output;
 mod requests;
 mod settings;
 mod status;
+mod vacancy;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,6 +59,8 @@ pub struct Node {
     serving: BTreeMap<NodeName, Serving>,
     outbox: Outbox,
     leader: Option<NodeName>,
+    /// Since when nobody runs where the leader was, in ticks.
+    vacant_since: Option<u64>,
     hand_over_since: Option<u64>,
     mutations: Mutations,
     #[cfg(test)]
@@ -94,6 +97,7 @@ impl Node {
             serving: BTreeMap::new(),
             outbox: Outbox::default(),
             leader: None,
+            vacant_since: None,
             hand_over_since: None,
             mutations: Mutations::default(),
             #[cfg(test)]
@@ -152,6 +156,7 @@ impl Node {
             Input::Tick => self.tick(),
             Input::Connected { peer, hello } => self.connected(&peer, hello),
             Input::Disconnected { peer } => self.links.disconnected(&peer),
+            Input::Gone { peer } => self.gone(&peer),
             Input::Message { peer, message } => self.heard(&peer, message),
             Input::Request { id, request } => self.requested(id, request),
             Input::Persisted { batch } => self.persisted(batch),
@@ -166,6 +171,7 @@ impl Node {
         }
         self.expire_requests();
         self.tick_catch_up();
+        self.tick_vacancy();
         self.tick_hand_over();
     }
 
@@ -283,6 +289,7 @@ impl Node {
         let leader = self.cluster.as_ref().and_then(Cluster::leader);
         if leader != self.leader {
             self.leader.clone_from(&leader);
+            self.vacant_since = None;
             self.notice(Notice::Leader(leader));
         }
     }

@@ -14,10 +14,12 @@ mod names;
 mod outbox;
 mod outgoing;
 mod ping;
+mod probe;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -76,6 +78,8 @@ pub enum PeerEvent<M> {
     Up(Arc<str>),
     /// They do not any more.
     Down(Arc<str>),
+    /// Its machine says that nobody listens there any more: the answer to [`Peers::probe`].
+    Gone(Arc<str>),
     /// It sent something.
     Message(Arc<str>, M),
 }
@@ -198,6 +202,24 @@ impl<M: PeerMessage> Peers<M> {
     pub fn send(&self, peer: &str, message: &M) -> bool {
         let links = self.shared.links.read().unwrap_or_else(PoisonError::into_inner);
         links.get(peer).is_some_and(|entry| entry.link.outbox.push(message))
+    }
+
+    /// Asks the machine of the node called `peer` whether anybody listens there; if it says no, there will be a [`Gone`](PeerEvent::Gone).
+    /// Does nothing while the last question is under way.
+    pub fn probe(&self, peer: &str) {
+        let link = self.shared.link(peer).filter(|link| !link.probing.swap(true, Ordering::Relaxed));
+        let Some(link) = link else { return };
+        let own = self.address.ip();
+        tokio::spawn(async move {
+            let is_gone = match link.remote() {
+                Some(remote) => probe::is_refused(own, remote).await,
+                None => false,
+            };
+            link.probing.store(false, Ordering::Relaxed);
+            if is_gone {
+                link.tell(PeerEvent::Gone(Arc::clone(&link.name))).await;
+            }
+        });
     }
 
     /// How the connections are, by name.

@@ -30,6 +30,11 @@ pub enum Input {
         /// The name in the peer's certificate.
         peer: NodeName,
     },
+    /// Nothing runs any more where `peer` was: its machine says so, in answer to [`super::Output::Probe`]. May be wrong.
+    Gone {
+        /// The name in the peer's certificate.
+        peer: NodeName,
+    },
     /// `peer` said something. The messages of one peer come in the order in which it sent them.
     Message {
         /// The name in the peer's certificate.

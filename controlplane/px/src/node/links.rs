@@ -25,6 +25,8 @@ struct Link {
     connected: bool,
     /// When it last said something of use, in ticks.
     heard_at: Option<u64>,
+    /// Since when it owes the answer to a heartbeat, in ticks.
+    asked_at: Option<u64>,
     /// Counts connections to it.
     link: u64,
     /// Counts the messages on this connection.
@@ -53,6 +55,7 @@ impl Links {
             hello: hello.clone(),
             connected: false,
             heard_at: None,
+            asked_at: None,
             link: 0,
             number: 0,
             received: None,
@@ -64,6 +67,7 @@ impl Links {
         }
         link.hello = hello;
         link.connected = true;
+        link.asked_at = None;
         link.link += 1;
         link.number = 0;
     }
@@ -92,6 +96,19 @@ impl Links {
         self.peers.get(peer)?.heard_at
     }
 
+    /// A heartbeat of this node is on its way to the peer.
+    pub(super) fn asks(&mut self, peer: &NodeName, tick: u64) {
+        if let Some(link) = self.peers.get_mut(peer) {
+            link.asked_at.get_or_insert(tick);
+        }
+    }
+
+    /// Whether the peer is not there, or has not said anything for a tick although it should have.
+    pub(super) fn owes_an_answer(&self, peer: &NodeName, tick: u64) -> bool {
+        let link = self.peers.get(peer).filter(|link| link.connected);
+        link.is_none_or(|link| link.asked_at.is_some_and(|asked| asked < tick))
+    }
+
     /// The stamp of the next message to `peer`; none while it is not connected.
     pub(super) fn stamp(&mut self, peer: &NodeName, boot: u64) -> Option<Stamp> {
         let link = self.peers.get_mut(peer).filter(|link| link.connected)?;
@@ -103,6 +120,7 @@ impl Links {
     fn arrival(&mut self, peer: &NodeName, stamp: Stamp, tick: u64) -> Arrival {
         let Some(link) = self.peers.get_mut(peer) else { return Arrival::Late };
         link.heard_at = Some(tick);
+        link.asked_at = None;
         let arrival = match link.received {
             Some(last) if stamp <= last => return Arrival::Late,
             Some(last) if (last.boot, last.link) == (stamp.boot, stamp.link) => {

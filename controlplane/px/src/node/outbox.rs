@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use omnipaxos::messages::Message;
+use omnipaxos::messages::ballot_leader_election::{BLEMessage, HeartbeatMsg};
 
 use super::{
     Node,
@@ -94,6 +95,9 @@ impl Node {
 
     fn send_envelope(&mut self, peer: &NodeName, configuration: ConfigurationId, message: Message<Entry>) {
         if let Some(stamp) = self.links.stamp(peer, self.boot) {
+            if is_heartbeat_request(&message) {
+                self.links.asks(peer, self.ticks);
+            }
             self.send(peer, PeerMessage::Paxos(Box::new(Envelope { configuration, stamp, message })));
         }
     }
@@ -101,6 +105,11 @@ impl Node {
     pub(super) fn notice(&mut self, notice: Notice) {
         self.outbox.outputs.push(Output::Notice(notice));
     }
+}
+
+/// Whether the message is to be answered at once by whoever lives.
+fn is_heartbeat_request(message: &Message<Entry>) -> bool {
+    matches!(message, Message::BLE(BLEMessage { msg: HeartbeatMsg::Request(_), .. }))
 }
 
 /// A message that must not leave before a batch is on disk.

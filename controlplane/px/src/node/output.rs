@@ -19,6 +19,12 @@ pub enum Output {
         /// What.
         message: PeerMessage,
     },
+    /// Whether anybody runs at all where `peer` was is to be looked up. If its machine says that nobody does, [`super::Input::Gone`] is due;
+    /// else nothing is.
+    Probe {
+        /// Who.
+        peer: NodeName,
+    },
     /// To be written in one go and made durable; then [`super::Input::Persisted`] is due. Batches are written in the order of their
     /// numbers. If that fails the node must end: it has promised nothing yet that it could not keep, but it can promise nothing more.
     Persist {

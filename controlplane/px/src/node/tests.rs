@@ -131,6 +131,43 @@ fn a_leader_that_is_to_stop_takes_nothing_more_and_another_one_leads() {
 }
 
 #[test]
+fn a_leader_whose_process_is_gone_is_replaced_before_the_next_heartbeat() {
+    let mut group = Group::founded(3);
+    let (leader, gone) = group.lose_leader();
+    assert_eq!(group.probes.iter().filter(|peer| **peer == gone).count(), 2, "both others look for it");
+    let others = [(leader + 1) % 3, (leader + 2) % 3];
+    others.into_iter().for_each(|node| group.tell(node, Input::Gone { peer: gone.clone() }));
+    group.settle();
+    let first = *others.iter().max().expect("there are two");
+    assert!(group.nodes[first].leads(), "no tick has passed, and the one with the larger number leads");
+}
+
+#[test]
+fn if_the_first_to_follow_does_nothing_the_next_one_does() {
+    let mut group = Group::founded(3);
+    let (leader, gone) = group.lose_leader();
+    let last = if leader == 0 { 1 } else { 0 };
+    group.tell(last, Input::Gone { peer: gone });
+    group.settle();
+    assert!(!group.nodes[last].leads(), "it is not its turn");
+    group.ticks(2);
+    assert!(group.nodes[last].leads());
+}
+
+#[test]
+fn a_leader_that_answers_is_not_replaced_whatever_is_said_of_it() {
+    let mut group = Group::founded(3);
+    let leader = group.leader();
+    let gone = group.name(leader);
+    for node in (0..3).filter(|node| *node != leader) {
+        group.tell(node, Input::Gone { peer: gone.clone() });
+    }
+    group.ticks(1);
+    assert_eq!(group.leader(), leader);
+    assert!(group.probes.is_empty(), "nobody had a reason to look for it");
+}
+
+#[test]
 fn members_change_one_configuration_after_the_other_and_what_makes_no_sense_is_refused() {
     let mut group = Group::founded(3);
     let add = |name: &str, store| MemberChange::Add { name: name.into(), store: StoreId(store), address: None };
@@ -197,6 +234,8 @@ struct Group {
     asked: RequestId,
     replies: BTreeMap<RequestId, Reply>,
     notices: Vec<(usize, Notice)>,
+    /// Who was looked for.
+    probes: Vec<NodeName>,
     handed_over: BTreeSet<usize>,
 }
 
@@ -271,6 +310,15 @@ impl Group {
             }
         }
         self.settle();
+    }
+
+    /// The leader goes away; a tick later it is missed. Says who it was.
+    fn lose_leader(&mut self) -> (usize, NodeName) {
+        let leader = self.leader();
+        self.cut_off(leader);
+        self.probes.clear();
+        self.ticks(1);
+        (leader, self.name(leader))
     }
 
     /// Waits until all that are connected follow one leader.
@@ -349,6 +397,7 @@ impl Group {
                     self.tell(to, Input::Message { peer, message });
                 }
             }
+            Output::Probe { peer } => self.probes.push(peer),
             Output::Persist { batch, .. } if self.slow_disks.contains(&node) => self.unwritten.push((node, batch)),
             Output::Persist { batch, .. } => self.tell(node, Input::Persisted { batch }),
             Output::Reply { id, reply } => {

@@ -1,5 +1,6 @@
 //! What both connections between this node and one other have in common.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -24,6 +25,8 @@ pub(super) struct Link<M> {
     pub(super) renew: Notify,
     /// It is there: to wait before connecting to it is needless.
     pub(super) seen: Notify,
+    /// It is being looked up whether anybody listens there.
+    pub(super) probing: AtomicBool,
     /// Messages went through since somebody took note of that.
     pub(super) proven: AtomicBool,
     /// The number of its connection to us that counts: the last one. Those before it end.
@@ -48,6 +51,8 @@ struct State {
     /// Such a ping was answered.
     up: bool,
     reason: Option<String>,
+    /// Where our last connection led.
+    remote: Option<SocketAddr>,
     /// Which run of the peer our connection leads to, as far as it has said.
     incarnation: Option<u64>,
 }
@@ -82,10 +87,11 @@ impl<M> Link<M> {
             events,
             renew: Notify::new(),
             seen: Notify::new(),
+            probing: AtomicBool::new(false),
             proven: AtomicBool::new(false),
             incoming: watch::Sender::new(0),
             counters: Counters::default(),
-            state: Mutex::new(State { pings, since: 1, up: false, reason, incarnation: None }),
+            state: Mutex::new(State { pings, since: 1, up: false, reason, remote: None, incarnation: None }),
         }
     }
 
@@ -158,6 +164,16 @@ impl<M> Link<M> {
                 }
             }
         }
+    }
+
+    /// Where our last connection to it led.
+    pub(super) fn remote(&self) -> Option<SocketAddr> {
+        self.state().remote
+    }
+
+    /// Our connection leads there.
+    pub(super) fn leads_to(&self, remote: SocketAddr) {
+        self.state().remote = Some(remote);
     }
 
     /// Whether pings go unanswered for longer than is borne.

@@ -70,6 +70,7 @@ async fn connect<M>(link: &Link<M>, client: &Client) -> Result<(SendStream, Stre
     let address = link.address.resolve().await.map_err(|error| format!("its address: {error}"))?[0];
     let attempt = Connect::new(address).with_server_name(&*link.name);
     let mut connection = client.connect(attempt).await.map_err(|error| in_words(&error))?;
+    link.leads_to(address);
     connection.keep_alive(true).map_err(|error| in_words(&error))?;
     let (mut handle, acceptor) = connection.split();
     let stream = handle.open_send_stream().await.map_err(|error| in_words(&error))?;

@@ -45,6 +45,10 @@ impl Links {
                 let input = was_connected.then_some(Input::Disconnected { peer });
                 Consequence { input, greet: None, is_about_the_peer: true }
             }
+            PeerEvent::Gone(peer) => {
+                let peer = NodeName::from(&*peer);
+                Consequence { input: Some(Input::Gone { peer }), ..Consequence::default() }
+            }
             PeerEvent::Message(peer, PeerMessage::Hello(hello)) => {
                 if hello.name.as_str() != &*peer {
                     tracing::warn!(%peer, "it says that it is {}, and its certificate says otherwise", hello.name);

@@ -242,6 +242,7 @@ impl Turns {
                     // What goes nowhere is made good when the connection is there again.
                     self.peers.send(peer.as_str(), &message);
                 }
+                Output::Probe { peer } => self.peers.probe(peer.as_str()),
                 Output::Persist { batch, operations } => {
                     if !self.disk.write(batch, operations) {
                         return Err(Failed::Part("the thread that writes"));

@@ -35,7 +35,7 @@ fn clients_that_are_forgotten_with_the_memory_are_found_out() {
 
 #[test]
 fn a_replaced_disk_that_votes_is_found_out() {
-    assert_found_out_from(7_600, Mutation::ReplacedDiskVotes);
+    assert_found_out_from(9_000, Mutation::ReplacedDiskVotes);
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_read_without_a_barrier_is_found_out() {
 
 #[test]
 fn a_promise_that_is_forgotten_with_a_state_taken_over_is_found_out() {
-    assert_found_out_from(1_800, Mutation::CatchUpForgetsPromise);
+    assert_found_out_from(3_000, Mutation::CatchUpForgetsPromise);
 }
 
 /// Runs seeds until some have found the mistake; shows them. Fails if too many find nothing.

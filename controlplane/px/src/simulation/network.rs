@@ -12,13 +12,16 @@ pub(crate) struct Weather {
     pub(crate) lost: u64,
     pub(crate) repeated: u64,
     pub(crate) overtaking: u64,
+    /// How many of a million questions whether somebody is there are answered with no, although he is.
+    pub(crate) false_reports: u64,
 }
 
 impl Weather {
     pub(crate) fn of(random: &mut Random) -> Self {
         let slowest = [200, 1_000, 5_000, 30_000][random.index(4)];
         let often = |random: &mut Random| [0, 0, 500, 5_000, 30_000][random.index(5)];
-        Self { latency: 20..slowest, lost: often(random), repeated: often(random), overtaking: often(random) }
+        let (lost, repeated, overtaking) = (often(random), often(random), often(random));
+        Self { latency: 20..slowest, lost, repeated, overtaking, false_reports: often(random) }
     }
 }
 

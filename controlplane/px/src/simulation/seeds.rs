@@ -33,7 +33,11 @@ fn no_fault_makes_the_cluster_lose_or_repeat_or_reorder_anything() {
     }
     // What never happens proves nothing.
     assert!(
-        report.crashes > 0 && report.replaced > 0 && report.configurations > 0 && report.caught_up > 0,
+        report.crashes > 0
+            && report.replaced > 0
+            && report.configurations > 0
+            && report.caught_up > 0
+            && report.vacancies > 0,
         "{report:?}"
     );
     eprintln!("{seeds} seeds: {report:?}");

@@ -52,6 +52,7 @@ enum Event {
     Step { host: usize, life: u64 },
     Arrives { from: usize, to: usize, connection: u64, input: Box<Input> },
     Synced { host: usize, life: u64, batch: BatchId },
+    Gone { host: usize, life: u64, peer: usize },
     Connect { one: usize, other: usize },
     Asks { client: usize },
     GivesUp { client: usize, request: RequestId },
@@ -161,6 +162,10 @@ impl World {
                 self.hosts[host].disk.synced(batch);
                 self.tell(host, Input::Persisted { batch });
             }
+            Event::Gone { host, life, peer } if self.hosts[host].life == life => {
+                let peer = self.hosts[peer].name.clone();
+                self.tell(host, Input::Gone { peer });
+            }
             Event::Connect { one, other } => self.connect(one, other),
             Event::Asks { client } => self.ask(client),
             Event::GivesUp { client, request } => {
@@ -170,7 +175,7 @@ impl World {
             }
             Event::Fault => self.fault(),
             Event::Start { host } => self.start(host),
-            Event::Tick { .. } | Event::Step { .. } | Event::Synced { .. } => {}
+            Event::Tick { .. } | Event::Step { .. } | Event::Synced { .. } | Event::Gone { .. } => {}
         }
     }
 
@@ -178,7 +183,7 @@ impl World {
     fn heal(&mut self) {
         self.say(|| "all faults end".to_owned());
         self.network.mend();
-        self.weather = Weather { latency: 20..300, lost: 0, repeated: 0, overtaking: 0 };
+        self.weather = Weather { latency: 20..300, lost: 0, repeated: 0, overtaking: 0, false_reports: 0 };
         self.faults.end();
         for host in 0..self.hosts.len() {
             let machine = &mut self.hosts[host];

@@ -165,6 +165,12 @@ impl World {
                 let (life, after) = (machine.life, self.random.within(machine.disk_latency.clone()));
                 self.schedule(after, Event::Synced { host, life, batch });
             }
+            Output::Probe { peer } => {
+                let to = self.hosts.iter().position(|machine| machine.name == peer);
+                if let Some(to) = to {
+                    self.probe(host, to);
+                }
+            }
             Output::Reply { id, reply } => {
                 if let Some(client) = self.requests.remove(&id) {
                     self.client_is_told(client, Some(reply));

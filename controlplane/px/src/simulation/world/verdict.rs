@@ -18,6 +18,8 @@ pub(crate) struct Report {
     /// Configurations that began, and states that were taken over.
     pub(crate) configurations: usize,
     pub(crate) caught_up: usize,
+    /// How often somebody was told that nobody runs where the leader was.
+    pub(crate) vacancies: usize,
 }
 
 impl Report {
@@ -28,6 +30,7 @@ impl Report {
         self.replaced += other.replaced;
         self.configurations += other.configurations;
         self.caught_up += other.caught_up;
+        self.vacancies += other.vacancies;
     }
 }
 

@@ -29,9 +29,20 @@ impl World {
         self.transmit(other, one, &second, true);
     }
 
+    /// A machine says that nobody runs there. Now and then one is told so of a machine that is well.
+    pub(super) fn probe(&mut self, from: usize, to: usize) {
+        let is_gone = self.hosts[to].node.is_none() && self.network.may_connect(from, to);
+        if is_gone || self.random.millionths(self.weather.false_reports) {
+            self.report.vacancies += 1;
+            let after = self.random.within(self.weather.latency.clone());
+            self.schedule(after, Event::Gone { host: from, life: self.hosts[from].life, peer: to });
+        }
+    }
+
     pub(super) fn transmit(&mut self, from: usize, to: usize, input: &Input, surely: bool) {
         let Some(connection) = self.network.connection(from, to) else { return };
-        let calm = Weather { latency: self.weather.latency.clone(), lost: 0, repeated: 0, overtaking: 0 };
+        let calm =
+            Weather { latency: self.weather.latency.clone(), lost: 0, repeated: 0, overtaking: 0, false_reports: 0 };
         let weather = if surely { &calm } else { &self.weather };
         for at in self.network.arrivals(from, to, self.now, weather, &mut self.random) {
             let input = Box::new(input.clone());
