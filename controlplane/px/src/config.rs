@@ -221,8 +221,8 @@ fn timing(timing: &mut Section<'_>) -> Result<TimingConfig, Reported> {
     let mut span = |name, default, least, most| {
         timing.or_with(name, default, |value| value.span(Nanos::from_millis(least), Nanos::from_millis(most)))
     };
-    let tick = span("tick", Duration::from_millis(10), 1, 1_000);
-    let heartbeat = span("heartbeat", Duration::from_millis(50), 5, 60_000);
+    let tick = span("tick", Duration::from_millis(25), 1, 1_000);
+    let heartbeat = span("heartbeat", Duration::from_millis(200), 5, 60_000);
     let ping = span("ping", Duration::from_secs(1), 10, 60_000);
     let silence = span("silence", Duration::from_secs(3), 100, 300_000);
     let command = span("command", Duration::from_secs(10), 10, 600_000);

@@ -18,6 +18,7 @@ pub mod message;
 mod mutation;
 mod outbox;
 pub mod output;
+mod quiet;
 mod requests;
 mod settings;
 mod status;

@@ -166,8 +166,20 @@ impl Px {
                 let _ = http_stopped.await;
             }))
         });
+        // In a task of its own: with tokio, to wake what a thread blocks on costs a system call, even from that thread.
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut turning = AbortOnDropHandle::new(tokio::spawn(turns.run(async {
+            let _ = stopped.await;
+        })));
+        let ended = tokio::select! {
+            ended = &mut turning => ended,
+            () = shutdown => {
+                let _ = stop.send(());
+                turning.await
+            }
+        };
         // Whoever waits for an answer of a node that failed has none to expect.
-        turns.run(shutdown).await?;
+        ended.unwrap_or(Err(Failed::Part("the loop")))?;
         let _ = stop_http.send(());
         if let Some(serving) = serving {
             let _ = serving.await;

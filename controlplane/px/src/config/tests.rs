@@ -70,7 +70,7 @@ fn each_mistake_is_told_with_its_place_and_what_to_do() {
         (
             "\"retry_delay\": 250",
             "\"timing\": {\"tick\": \"1s\"}",
-            "timing.heartbeat: 50ms is shorter than timing.tick",
+            "timing.heartbeat: 200ms is shorter than timing.tick",
         ),
     ] {
         assert!(PREDECESSOR.contains(good), "{good}");

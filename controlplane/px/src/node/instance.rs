@@ -50,6 +50,8 @@ pub(super) struct Instance {
     majority: usize,
     /// What is said beside what OmniPaxos says.
     answers: Vec<Message<Entry>>,
+    /// Ticks of a round of heartbeats, and how many of this one are over.
+    round: (u64, u64),
     mutations: Mutations,
 }
 
@@ -92,6 +94,7 @@ impl Instance {
             accepted: BTreeMap::new(),
             majority: membership.members.len() / 2 + 1,
             answers: Vec::new(),
+            round: (timing.election_ticks, 0),
             mutations,
         }
     }
@@ -106,6 +109,19 @@ impl Instance {
 
     pub(super) fn tick(&mut self) {
         self.paxos.tick();
+        let (length, over) = self.round;
+        self.round = (length, (over + 1) % length);
+    }
+
+    /// Ticks until the heartbeats of this node are due again.
+    pub(super) fn ticks_to_heartbeat(&self) -> u64 {
+        let (length, over) = self.round;
+        length - over
+    }
+
+    /// Whether this node leads or follows, and has nothing more to ask for.
+    pub(super) fn is_in_step(&self) -> bool {
+        self.paxos.get_current_leader().is_some_and(|(_, in_step)| in_step)
     }
 
     /// Messages to or from the member may have been lost.
@@ -135,9 +151,8 @@ impl Instance {
 
     /// The ballot in which something can be proposed now.
     pub(super) fn open_ballot(&self) -> Option<Ballot> {
-        let in_step = self.paxos.get_current_leader().is_some_and(|(_, in_step)| in_step);
         let stopped = self.log.read(|acceptor| acceptor.stop_sign.is_some());
-        (in_step && !stopped).then(|| self.paxos.get_promise())
+        (self.is_in_step() && !stopped).then(|| self.paxos.get_promise())
     }
 
     pub(super) fn ballot(&self) -> Ballot {

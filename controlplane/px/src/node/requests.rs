@@ -90,6 +90,11 @@ impl Requests {
         self.writes.len()
     }
 
+    /// Whether nobody waits for agreement.
+    pub(super) fn is_empty(&self) -> bool {
+        self.writes() == 0 && self.reads() == 0 && self.members.is_none()
+    }
+
     /// How many reads wait for agreement.
     pub(super) fn reads(&self) -> usize {
         self.reads.len() + self.barrier.as_ref().map_or(0, |barrier| barrier.reads.len())

@@ -38,6 +38,12 @@ impl Node {
         self.links.owes_an_answer(leader, self.ticks).then(|| leader.clone())
     }
 
+    /// Whether the leader may turn out to be missing at the next tick.
+    pub(super) fn waits_for_leader(&self) -> bool {
+        let leader = self.leader.as_ref().filter(|leader| **leader != self.settings.name);
+        leader.is_none_or(|leader| self.links.owes_an_answer(leader, self.ticks + 1)) && !self.leads()
+    }
+
     /// Asks for promises, if it is this node's turn. Two that do so at the same time would hold each other up.
     fn campaign(&mut self, leader: &NodeName) {
         let (Some(since), None) = (self.vacant_since, self.hand_over_since) else { return };

@@ -1,5 +1,6 @@
 //! The loop: what has happened goes into the core, what the core wants is done.
 
+mod clock;
 mod notices;
 
 use std::collections::{HashMap, VecDeque};
@@ -9,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use photongate_net::NodeAddress;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio::time::sleep_until;
 
+use self::clock::Clock;
 use super::disk::Disk;
 use super::links::Links;
 use super::{Board, Failed};
@@ -30,7 +32,8 @@ pub(super) struct Turns {
     node: Node,
     /// What has happened since its last step.
     inputs: Vec<Input>,
-    tick: Duration,
+    clock: Clock,
+    looked_at: Instant,
     disk_patience: Duration,
     most_pending: usize,
     peers: Peers<PeerMessage>,
@@ -80,7 +83,8 @@ impl Turns {
         let turns = Self {
             node: Node::new(settings(config), recovered),
             inputs: Vec::new(),
-            tick: config.timing.tick,
+            clock: Clock::new(config.timing.tick),
+            looked_at: Instant::now(),
             disk_patience: config.timing.disk,
             most_pending: config.limits.pending_commands,
             peers,
@@ -102,14 +106,16 @@ impl Turns {
 
     /// Goes on until `shutdown` is over and the lead handed over, or something fails.
     pub(super) async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), Failed> {
-        let mut ticks = interval(self.tick);
-        // A tick that comes late counts once: a machine that was busy must not think that the others were silent.
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tokio::pin!(shutdown);
+        self.look();
+        let tick = sleep_until(self.clock.due());
+        tokio::pin!(tick, shutdown);
         let (mut events, mut asked) = (Vec::new(), Vec::new());
         loop {
+            self.clock.plan(tokio::time::Instant::now(), self.node.quiet_ticks());
+            if tick.deadline() != self.clock.due() {
+                tick.as_mut().reset(self.clock.due());
+            }
+            let mut ticks = 0;
             let deadline = self.ending.as_ref().map(|ending| ending.at);
             let is_over = async move {
                 match deadline {
@@ -125,11 +131,7 @@ impl Turns {
                     }
                 }
                 _ = self.asked.recv_many(&mut asked, AT_ONCE) => {}
-                _ = ticks.tick() => self.inputs.push(Input::Tick),
-                _ = look.tick() => {
-                    self.look();
-                    self.look_at_the_disk();
-                }
+                () = &mut tick => ticks = self.clock.advance(tokio::time::Instant::now()),
                 () = &mut shutdown, if deadline.is_none() => self.begin_to_end(None),
                 () = is_over => return self.ended(),
             }
@@ -146,7 +148,13 @@ impl Turns {
             }
             events.drain(..).for_each(|event| self.heard(event));
             asked.drain(..).for_each(|request| self.ask(request));
+            // Behind all that had come by then: they may be what ends a round of heartbeats.
+            self.inputs.extend((0..ticks).map(|_| Input::Tick));
             let handed_over = self.act()?;
+            if self.looked_at.elapsed() >= LOOK {
+                self.look();
+                self.look_at_the_disk();
+            }
             if handed_over && self.ending.is_some() && self.pending.is_empty() {
                 return self.ended();
             }
@@ -281,6 +289,7 @@ impl Turns {
 
     /// Writes down what is looked at from outside.
     fn look(&mut self) {
+        self.looked_at = Instant::now();
         let mut state = self.board.state();
         state.node = Some(self.node.status());
         state.waiting_requests = self.pending.len();
@@ -336,7 +345,7 @@ const GUESTS: usize = 16;
 /// How much of a kind one step takes.
 const AT_ONCE: usize = 1_024;
 
-/// How often the board is brought up to date.
+/// How old the board may become before the next turn brings it up to date.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// How long handing over may take. Then the others find out by themselves.
