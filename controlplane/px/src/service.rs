@@ -52,22 +52,24 @@ impl Asker {
     async fn change_members(&self, handle: &Handle, wish: &MemberWish) -> Answered {
         let (who, from) = (self.author.to_string(), self.from.to_string());
         let caller = Caller { name: who, role: Role::Admin, from };
-        let intent = match self.audit.begin(&caller, "members.change", wish.to_string()) {
+        let intent = match self.audit.announce(&caller, "members.change", wish.to_string()).await {
             Ok(intent) => intent,
             Err(problem) => return Answered::refused("not_audited", problem.detail.unwrap_or_default()),
         };
         let change = match member_change(handle, wish).await {
             Ok(change) => change,
             Err(error) => {
-                intent.end(Outcome::Refused, &error.to_string());
+                intent.conclude(Outcome::Refused, &error.to_string()).await;
                 return Answered::refused(error.word(), error.to_string());
             }
         };
         let reply = handle.ask(Request::ChangeMembers(change)).await;
         match &reply {
-            Reply::MembersChanged(_) => intent.end(Outcome::Done, ""),
-            Reply::Refused(refusal) => intent.end(Outcome::Refused, &refusal.to_string()),
-            Reply::Done(_) | Reply::Read { .. } => intent.end(Outcome::Failed, "another answer than was asked for"),
+            Reply::MembersChanged(_) => intent.conclude(Outcome::Done, "").await,
+            Reply::Refused(refusal) => intent.conclude(Outcome::Refused, &refusal.to_string()).await,
+            Reply::Done(_) | Reply::Read { .. } => {
+                intent.conclude(Outcome::Failed, "another answer than was asked for").await;
+            }
         }
         Answered::to(reply)
     }

@@ -16,10 +16,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::{Caller, Problem, Role};
 
@@ -102,17 +105,41 @@ impl Audit {
         target: impl Into<String>,
         change: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Problem> {
-        let intent = self.begin(caller, action, target)?;
+        let intent = self.announce(caller, action, target).await?;
         match change.await {
             Ok(done) => {
-                intent.end(Outcome::Done, "");
+                intent.conclude(Outcome::Done, "").await;
                 Ok(done)
             }
             Err(error) => {
                 let problem: Problem = error.into();
                 let outcome = if problem.status_code().is_server_error() { Outcome::Failed } else { Outcome::Refused };
-                intent.end(outcome, problem.detail.as_deref().unwrap_or(&problem.title));
+                intent.conclude(outcome, problem.detail.as_deref().unwrap_or(&problem.title)).await;
                 Err(problem)
+            }
+        }
+    }
+
+    /// As [`begin`](Self::begin), for a task: a disk that hangs holds up neither its thread, nor the change for ever. Must be called within
+    /// a runtime.
+    ///
+    /// # Errors
+    /// A problem with status 503 if the log cannot be written, or not within some seconds. The change must not be made then.
+    pub async fn announce(
+        &self,
+        caller: &Caller,
+        action: &'static str,
+        target: impl Into<String>,
+    ) -> Result<Intent, Problem> {
+        let (audit, caller, target) = (self.clone(), caller.clone(), target.into());
+        let announced = spawn_blocking(move || audit.begin(&caller, action, target));
+        match timeout(PATIENCE, announced).await {
+            Ok(Ok(announced)) => announced,
+            Ok(Err(_)) | Err(_) => {
+                // Once the line is written after all, another one will say that the change was interrupted.
+                let path = self.log.path.display();
+                tracing::error!(target: "audit", %path, "a change is refused: the audit log does not take it in time");
+                Err(cannot_be_audited())
             }
         }
     }
@@ -142,10 +169,7 @@ impl Audit {
             intent.ended = true;
             let path = intent.log.path.display();
             tracing::error!(target: "audit", %path, %error, "a change is refused: the audit log cannot be written");
-            let detail = "the audit log cannot be written, so nothing was changed: see the log of the program";
-            return Err(
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The change cannot be audited").with_detail(detail)
-            );
+            return Err(cannot_be_audited());
         }
         Ok(intent)
     }
@@ -155,6 +179,13 @@ impl Intent {
     /// Records how the change ended. `detail` may be empty.
     pub fn end(mut self, outcome: Outcome, detail: &str) {
         self.record_end(outcome, detail);
+    }
+
+    /// As [`end`](Self::end), for a task: waits for a disk that hangs on another thread, and not for ever.
+    pub async fn conclude(self, outcome: Outcome, detail: &str) {
+        let detail = detail.to_owned();
+        // The line follows when the disk goes on: whoever waits for the change need not.
+        let _ = timeout(PATIENCE, spawn_blocking(move || self.end(outcome, &detail))).await;
     }
 
     fn record_end(&mut self, outcome: Outcome, detail: &str) {
@@ -218,6 +249,11 @@ struct Line<'l> {
     detail: &'l str,
 }
 
+fn cannot_be_audited() -> Problem {
+    let detail = "the audit log cannot be written, so nothing was changed: see the log of the program";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "The change cannot be audited").with_detail(detail)
+}
+
 fn as_text<S: serde::Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(time)
 }
@@ -226,12 +262,19 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
+/// How long a task waits for a line to be written.
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 200 } else { 5_000 });
+
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::future::pending;
+    use std::io::Read;
     use std::os::unix::fs::PermissionsExt;
 
+    use nix::fcntl::{FcntlArg, fcntl};
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
     use serde_json::Value;
     use tempfile::TempDir;
 
@@ -269,10 +312,38 @@ mod tests {
     #[tokio::test]
     async fn a_change_that_nobody_waits_for_is_recorded_as_interrupted() {
         let (folder, audit) = new_log();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
         let caller = ops();
-        let change = audit.change(&caller, "reload", "", pending::<Result<(), Problem>>());
-        assert!(tokio::time::timeout(std::time::Duration::from_millis(1), change).await.is_err());
+        let change = audit.change(&caller, "reload", "", async {
+            begun.send(()).unwrap();
+            pending::<Result<(), Problem>>().await
+        });
+        tokio::select! {
+            _ = change => {}
+            begun = has_begun => begun.unwrap(),
+        }
         assert_eq!(outcomes(&lines(&folder)), ["begun", "interrupted"]);
+    }
+
+    #[tokio::test]
+    async fn a_log_that_hangs_refuses_the_change_in_time_and_holds_up_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        mkfifo(&path(&folder), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+        let mut reader = OpenOptions::new().read(true).write(true).open(path(&folder)).unwrap();
+        // Nobody reads, and there is room for no more.
+        let room = fcntl(&reader, FcntlArg::F_GETPIPE_SZ).unwrap();
+        reader.write_all(&vec![b'x'; usize::try_from(room).unwrap()]).unwrap();
+        let audit = Audit::open(&path(&folder)).unwrap();
+        let mut made = false;
+        let change = async {
+            made = true;
+            Ok::<_, Problem>(())
+        };
+        let refused = audit.change(&ops(), "reload", "", change).await.unwrap_err();
+        assert_eq!(refused.status_code(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!made);
+        // Lets the line through, so that its thread ends.
+        reader.read_exact(&mut vec![0; usize::try_from(room).unwrap()]).unwrap();
     }
 
     #[tokio::test]
