@@ -238,10 +238,11 @@ impl Node {
     }
 
     fn heard_paxos(&mut self, peer: &NodeName, envelope: Envelope) {
-        let arrival = self.links.arrival(peer, envelope.stamp, self.ticks);
-        if arrival == Arrival::Late {
-            return;
-        }
+        let arrival = match self.links.arrival(peer, envelope.stamp, self.ticks) {
+            Arrival::Late if self.mutations.has(Mutation::RepeatsTakenIn) => Arrival::InOrder,
+            Arrival::Late => return,
+            arrival => arrival,
+        };
         let limit = self.settings.limits.log_bytes;
         let Some(cluster) = &mut self.cluster else { return self.fetch_from(peer) };
         let own = cluster.membership.configuration;

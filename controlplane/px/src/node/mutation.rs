@@ -17,8 +17,12 @@ pub(crate) enum Mutation {
     AcceptedBeforeDisk,
     /// A leader counts its own vote before it is on disk.
     OwnVoteBeforeDisk,
+    /// A promise is given before it is on disk, where it soon is.
+    PromiseBeforeDisk,
     /// A promised ballot is never written.
     PromiseNotWritten,
+    /// A message that comes again, or after later ones, is taken in like any other.
+    RepeatsTakenIn,
     /// Entries are applied and answered as soon as they are accepted, without a majority.
     AnswerBeforeQuorum,
     /// What is remembered of clients is not written with the state.
@@ -53,7 +57,8 @@ impl Mutations {
     pub(super) fn may_leave_early(self, message: &Message<Entry>) -> bool {
         let Message::SequencePaxos(message) = message else { return true };
         let promises_something = match &message.msg {
-            PaxosMsg::Prepare(_) | PaxosMsg::Promise(_) | PaxosMsg::NotAccepted(_) => true,
+            PaxosMsg::Prepare(_) | PaxosMsg::NotAccepted(_) => true,
+            PaxosMsg::Promise(_) => !self.has(Mutation::PromiseBeforeDisk),
             PaxosMsg::Accepted(_) => !self.has(Mutation::AcceptedBeforeDisk),
             PaxosMsg::PrepareReq(_)
             | PaxosMsg::AcceptSync(_)

@@ -1,8 +1,11 @@
 //! Stories of a few nodes that hear each other at once: what they do for those who ask, and what they refuse.
 
+mod group;
+
 use super::*;
-use crate::command::{Change, ClientId, Generation, Outcome, Pid, Sequence, Value};
+use crate::command::{Generation, Outcome, Pid};
 use crate::membership::{BadMembership, MemberChange};
+use group::{Group, WAITING, others_than, put, read, register};
 
 #[test]
 fn a_cluster_is_founded_when_all_have_met_and_then_somebody_leads() {
@@ -135,18 +138,37 @@ fn a_leader_whose_process_is_gone_is_replaced_before_the_next_heartbeat() {
     let mut group = Group::founded(3);
     let (leader, gone) = group.lose_leader();
     assert_eq!(group.probes.iter().filter(|peer| **peer == gone).count(), 2, "both others look for it");
-    let others = [(leader + 1) % 3, (leader + 2) % 3];
-    others.into_iter().for_each(|node| group.tell(node, Input::Gone { peer: gone.clone() }));
+    let [last, first] = others_than(leader);
+    for node in [last, first] {
+        group.tell(node, Input::Gone { peer: gone.clone() });
+    }
     group.settle();
-    let first = *others.iter().max().expect("there are two");
     assert!(group.nodes[first].leads(), "no tick has passed, and the one with the larger number leads");
+}
+
+#[test]
+fn a_promise_is_given_once_it_is_on_disk_and_not_before() {
+    let leads_without_it = |mutation| {
+        let mut group = Group::founded_with(mutation);
+        let (leader, gone) = group.lose_leader();
+        let [slow, first] = others_than(leader);
+        group.slow_disks.insert(slow);
+        group.tell(first, Input::Gone { peer: gone });
+        group.settle();
+        let leads_too_early = group.nodes[first].leads();
+        group.finish_disk(slow);
+        assert!(group.nodes[first].leads(), "the promise is on disk");
+        leads_too_early
+    };
+    assert!(!leads_without_it(None));
+    assert!(leads_without_it(Some(Mutation::PromiseBeforeDisk)), "a node that makes the mistake is found out");
 }
 
 #[test]
 fn if_the_first_to_follow_does_nothing_the_next_one_does() {
     let mut group = Group::founded(3);
     let (leader, gone) = group.lose_leader();
-    let last = if leader == 0 { 1 } else { 0 };
+    let [last, _] = others_than(leader);
     group.tell(last, Input::Gone { peer: gone });
     group.settle();
     assert!(!group.nodes[last].leads(), "it is not its turn");
@@ -219,211 +241,3 @@ fn a_node_of_another_cluster_is_not_heard() {
     group.settle();
     assert!(group.notices.contains(&(0, Notice::OtherCluster { peer: "b".into() })), "{:?}", group.notices);
 }
-
-/// Nodes that hear each other at once while they are connected, and whose disks are done at once unless they are slow.
-#[derive(Default)]
-struct Group {
-    nodes: Vec<Node>,
-    connected: BTreeSet<(usize, usize)>,
-    /// What the nodes have to take in, in its order.
-    due: std::collections::VecDeque<(usize, Input)>,
-    slow_disks: BTreeSet<usize>,
-    /// What slow disks have not done.
-    unwritten: Vec<(usize, BatchId)>,
-    /// The request that was asked last.
-    asked: RequestId,
-    replies: BTreeMap<RequestId, Reply>,
-    notices: Vec<(usize, Notice)>,
-    /// Who was looked for.
-    probes: Vec<NodeName>,
-    handed_over: BTreeSet<usize>,
-}
-
-impl Group {
-    /// Nodes that are to found a cluster, and have not met.
-    fn of(names: &[&str]) -> Self {
-        let mut group = Self::default();
-        for (name, store) in names.iter().zip(1..) {
-            group.add(name, names, StoreId(store));
-        }
-        group
-    }
-
-    /// So many nodes that have founded a cluster, one of which leads.
-    fn founded(count: usize) -> Self {
-        Self::founded_from(count, 0)
-    }
-
-    /// The same, with disks that are called from this number on.
-    fn founded_from(count: usize, stores: u128) -> Self {
-        let names = &["a", "b", "c"][..count];
-        let mut group = Self::default();
-        for (name, store) in names.iter().zip(stores + 1..) {
-            group.add(name, names, StoreId(store));
-        }
-        (0..count).for_each(|node| group.join(node));
-        group.leader();
-        group
-    }
-
-    fn add(&mut self, name: &str, servers: &[&str], store: StoreId) {
-        let settings = Settings {
-            name: name.into(),
-            servers: servers.iter().filter(|server| **server != name).map(|server| NodeName::from(*server)).collect(),
-            timing: Timing::default(),
-            limits: Limits { pending: WAITING, ..Limits::default() },
-        };
-        self.nodes.push(Node::new(settings, Recovered { store, boot: 1, cluster: None }));
-    }
-
-    /// The node is another process, with an empty disk.
-    fn replace(&mut self, node: usize, store: StoreId) {
-        let settings = self.nodes[node].settings.clone();
-        self.nodes[node] = Node::new(settings, Recovered { store, boot: 1, cluster: None });
-    }
-
-    fn name(&self, node: usize) -> NodeName {
-        self.nodes[node].settings.name.clone()
-    }
-
-    /// Connects a node to all others.
-    fn join(&mut self, node: usize) {
-        (0..self.nodes.len()).filter(|other| *other != node).for_each(|other| self.connect(node, other));
-    }
-
-    fn connect(&mut self, one: usize, other: usize) {
-        for (from, to) in [(one, other), (other, one)] {
-            if self.connected.insert((from, to)) {
-                let input = Input::Connected { peer: self.name(from), hello: self.nodes[from].hello() };
-                self.tell(to, input);
-            }
-        }
-        self.settle();
-    }
-
-    fn cut_off(&mut self, node: usize) {
-        for other in (0..self.nodes.len()).filter(|other| *other != node) {
-            for (from, to) in [(node, other), (other, node)] {
-                self.connected.remove(&(from, to));
-                let peer = self.name(from);
-                self.tell(to, Input::Disconnected { peer });
-            }
-        }
-        self.settle();
-    }
-
-    /// The leader goes away; a tick later it is missed. Says who it was.
-    fn lose_leader(&mut self) -> (usize, NodeName) {
-        let leader = self.leader();
-        self.cut_off(leader);
-        self.probes.clear();
-        self.ticks(1);
-        (leader, self.name(leader))
-    }
-
-    /// Waits until all that are connected follow one leader.
-    fn leader(&mut self) -> usize {
-        for _ in 0..1_000 {
-            let leaders: BTreeSet<_> = self.nodes.iter().map(|node| node.status().leader).collect();
-            let leads = (0..self.nodes.len()).find(|node| self.nodes[*node].leads());
-            if leaders.len() == 1
-                && let Some(leader) = leads
-            {
-                return leader;
-            }
-            self.ticks(1);
-        }
-        panic!("nobody leads: {:?}", self.nodes.iter().map(Node::status).collect::<Vec<_>>());
-    }
-
-    fn client(&mut self, node: usize) -> ClientId {
-        match self.ask(node, register()) {
-            Some(Reply::Done(Outcome::Registered { client })) => client,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Asks a node, and gives a little time; the answer, if there is one by then.
-    fn ask(&mut self, node: usize, request: Request) -> Option<Reply> {
-        self.asked = RequestId(self.asked.0 + 1);
-        self.tell(node, Input::Request { id: self.asked, request });
-        self.ticks(30);
-        self.last_reply()
-    }
-
-    fn last_reply(&self) -> Option<Reply> {
-        self.replies.get(&self.asked).cloned()
-    }
-
-    /// A slow disk has done all, and is slow no more.
-    fn finish_disk(&mut self, node: usize) {
-        self.slow_disks.remove(&node);
-        for (of, batch) in std::mem::take(&mut self.unwritten) {
-            if of == node {
-                self.tell(node, Input::Persisted { batch });
-            } else {
-                self.unwritten.push((of, batch));
-            }
-        }
-        self.ticks(30);
-    }
-
-    fn ticks(&mut self, count: u64) {
-        for _ in 0..count {
-            (0..self.nodes.len()).for_each(|node| self.tell(node, Input::Tick));
-            self.settle();
-        }
-    }
-
-    fn tell(&mut self, node: usize, input: Input) {
-        self.due.push_back((node, input));
-    }
-
-    /// Lets the nodes take in all that is due, and what follows from it.
-    fn settle(&mut self) {
-        while let Some((node, input)) = self.due.pop_front() {
-            for output in self.nodes[node].step([input], UnixMillis(0)) {
-                self.perform(node, output);
-            }
-        }
-    }
-
-    fn perform(&mut self, node: usize, output: Output) {
-        match output {
-            Output::Send { peer, message } => {
-                let to = self.nodes.iter().position(|other| other.settings.name == peer).expect("it is one of these");
-                if self.connected.contains(&(node, to)) {
-                    let peer = self.name(node);
-                    self.tell(to, Input::Message { peer, message });
-                }
-            }
-            Output::Probe { peer } => self.probes.push(peer),
-            Output::Persist { batch, .. } if self.slow_disks.contains(&node) => self.unwritten.push((node, batch)),
-            Output::Persist { batch, .. } => self.tell(node, Input::Persisted { batch }),
-            Output::Reply { id, reply } => {
-                assert!(self.replies.insert(id, reply).is_none(), "a request is answered once");
-            }
-            Output::Notice(notice) => self.notices.push((node, notice)),
-            Output::HandedOver => drop(self.handed_over.insert(node)),
-            Output::Changed(_) | Output::Replaced(_) => {}
-        }
-    }
-}
-
-fn register() -> Request {
-    let (client, author) = (ClientId::from(0), "ops".into());
-    Request::Write { client, sequence: Sequence(0), author, change: Change::Register { nonce: 1 } }
-}
-
-fn put(client: ClientId, sequence: u64) -> Request {
-    let name = "motd".parse().expect("a short name is one");
-    let change = Change::Put { name, value: Value::default(), expected: None };
-    Request::Write { client, sequence: Sequence(sequence), author: "ops".into(), change }
-}
-
-fn read(consistency: Consistency) -> Request {
-    Request::Read { query: Query::Document("motd".parse().expect("a short name is one")), consistency }
-}
-
-/// Requests that may wait at a node.
-const WAITING: usize = 3;

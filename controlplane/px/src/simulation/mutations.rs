@@ -48,6 +48,16 @@ fn a_promise_that_is_forgotten_with_a_state_taken_over_is_found_out() {
     assert_found_out_from(3_000, Mutation::CatchUpForgetsPromise);
 }
 
+#[test]
+fn a_promise_that_leaves_before_it_is_on_disk_is_found_out() {
+    assert_found_out_from(26_600, Mutation::PromiseBeforeDisk);
+}
+
+#[test]
+fn messages_that_are_taken_in_when_they_come_again_are_found_out() {
+    assert_found_out_from(15_000, Mutation::RepeatsTakenIn);
+}
+
 /// Runs seeds until some have found the mistake; shows them. Fails if too many find nothing.
 fn assert_found_out(mutation: Mutation) {
     assert_found_out_from(0, mutation);
@@ -74,6 +84,8 @@ fn sentence(mutation: Mutation) -> &'static str {
         Mutation::NothingWaitsForDisk => "everything is sent before the disk has it",
         Mutation::AcceptedBeforeDisk => "an entry is called accepted before it is on disk",
         Mutation::OwnVoteBeforeDisk => "a leader counts its own vote before it is on disk",
+        Mutation::PromiseBeforeDisk => "a promise is given before it is on disk",
+        Mutation::RepeatsTakenIn => "messages are taken in when they come again",
         Mutation::PromiseNotWritten => "promised ballots are never written",
         Mutation::AnswerBeforeQuorum => "answers are given without a majority",
         Mutation::SessionsNotWritten => "clients are not written with the state",
