@@ -45,6 +45,7 @@ pub(crate) use mutation::Mutation;
 use mutation::Mutations;
 use outbox::Outbox;
 use requests::Requests;
+use vacancy::Vacancy;
 
 /// One node of the cluster.
 pub struct Node {
@@ -60,8 +61,8 @@ pub struct Node {
     serving: BTreeMap<NodeName, Serving>,
     outbox: Outbox,
     leader: Option<NodeName>,
-    /// Since when nobody runs where the leader was, in ticks.
-    vacant_since: Option<u64>,
+    /// What is said of the leader, if it is said that nobody runs there.
+    vacancy: Option<Vacancy>,
     hand_over_since: Option<u64>,
     mutations: Mutations,
     #[cfg(test)]
@@ -98,7 +99,7 @@ impl Node {
             serving: BTreeMap::new(),
             outbox: Outbox::default(),
             leader: None,
-            vacant_since: None,
+            vacancy: None,
             hand_over_since: None,
             mutations: Mutations::default(),
             #[cfg(test)]
@@ -290,7 +291,7 @@ impl Node {
         let leader = self.cluster.as_ref().and_then(Cluster::leader);
         if leader != self.leader {
             self.leader.clone_from(&leader);
-            self.vacant_since = None;
+            self.vacancy = None;
             self.notice(Notice::Leader(leader));
         }
     }

@@ -169,6 +169,7 @@ impl Node {
                     instance.reconnected(pid);
                 }
             }
+            PeerMessage::Gone { leader } => self.heard_gone(peer, &leader),
             PeerMessage::Behind => self.fetch_from(peer),
             PeerMessage::Fetch(fetch) => self.serve(peer, fetch),
             PeerMessage::Part(part) => self.heard_part(peer, *part),
@@ -243,6 +244,7 @@ impl Node {
             Arrival::Late => return,
             arrival => arrival,
         };
+        self.heard_leader(peer);
         let limit = self.settings.limits.log_bytes;
         let Some(cluster) = &mut self.cluster else { return self.fetch_from(peer) };
         let own = cluster.membership.configuration;

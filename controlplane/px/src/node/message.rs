@@ -36,6 +36,11 @@ pub enum PeerMessage {
     },
     /// The sender stops and wants the receiver to lead.
     Lead,
+    /// The machine of the leader has told the sender that nothing runs there any more.
+    Gone {
+        /// Who led.
+        leader: NodeName,
+    },
 }
 
 /// Who a node is.

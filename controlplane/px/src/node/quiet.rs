@@ -13,7 +13,7 @@ impl Node {
             || self.fetching.is_some()
             || !self.serving.is_empty()
             || self.hand_over_since.is_some()
-            || self.vacant_since.is_some()
+            || self.vacancy.is_some()
             || self.waits_for_leader();
         if waits { 1 } else { instance.ticks_to_heartbeat() }
     }

@@ -153,7 +153,9 @@ fn a_promise_is_given_once_it_is_on_disk_and_not_before() {
         let (leader, gone) = group.lose_leader();
         let [slow, first] = others_than(leader);
         group.slow_disks.insert(slow);
-        group.tell(first, Input::Gone { peer: gone });
+        for node in [slow, first] {
+            group.tell(node, Input::Gone { peer: gone.clone() });
+        }
         group.settle();
         let leads_too_early = group.nodes[first].leads();
         group.finish_disk(slow);
@@ -168,12 +170,31 @@ fn a_promise_is_given_once_it_is_on_disk_and_not_before() {
 fn if_the_first_to_follow_does_nothing_the_next_one_does() {
     let mut group = Group::founded(3);
     let (leader, gone) = group.lose_leader();
-    let [last, _] = others_than(leader);
-    group.tell(last, Input::Gone { peer: gone });
+    let [last, first] = others_than(leader);
+    group.slow_disks.insert(first);
+    for node in [last, first] {
+        group.tell(node, Input::Gone { peer: gone.clone() });
+    }
     group.settle();
     assert!(!group.nodes[last].leads(), "it is not its turn");
     group.ticks(2);
-    assert!(group.nodes[last].leads());
+    assert!(!group.nodes[first].leads(), "its own promise is not on disk");
+    assert_eq!(group.nodes[last].status().leader, Some(group.name(last)), "it asks for promises itself");
+}
+
+#[test]
+fn a_leader_that_one_member_is_told_to_be_gone_leads_on() {
+    let mut group = Group::founded(3);
+    let (leader, gone) = group.lose_leader();
+    let [other, cut_off] = others_than(leader);
+    group.connect(leader, other);
+    group.probes.clear();
+    group.tell(cut_off, Input::Gone { peer: gone.clone() });
+    group.settle();
+    assert_eq!(group.probes, [gone.clone()], "the other one looks for itself, and is not told so");
+    group.ticks(20);
+    assert!(group.nodes[leader].leads());
+    assert_eq!(group.nodes[other].status().leader, Some(gone));
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn clients_that_are_forgotten_with_the_memory_are_found_out() {
 
 #[test]
 fn a_replaced_disk_that_votes_is_found_out() {
-    assert_found_out_from(9_000, Mutation::ReplacedDiskVotes);
+    assert_found_out_from(31_400, Mutation::ReplacedDiskVotes);
 }
 
 #[test]
