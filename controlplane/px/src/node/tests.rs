@@ -191,7 +191,7 @@ fn a_leader_that_one_member_is_told_to_be_gone_leads_on() {
     group.probes.clear();
     group.tell(cut_off, Input::Gone { peer: gone.clone() });
     group.settle();
-    assert_eq!(group.probes, [gone.clone()], "the other one looks for itself, and is not told so");
+    assert_eq!(group.probes, std::slice::from_ref(&gone), "the other one looks for itself, and is not told so");
     group.ticks(20);
     assert!(group.nodes[leader].leads());
     assert_eq!(group.nodes[other].status().leader, Some(gone));
