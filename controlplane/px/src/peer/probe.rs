@@ -15,18 +15,28 @@ use tokio::time::timeout;
 pub(super) async fn is_refused(own: IpAddr, peer: SocketAddr) -> bool {
     let Ok(socket) = UdpSocket::bind((own, 0)).await else { return false };
     // Only a connected socket is told what a machine answers.
-    if socket.connect(peer).await.is_err() || socket.send(&NO_QUIC).await.is_err() {
+    if socket.connect(peer).await.is_err() {
         return false;
     }
-    let answer = timeout(PATIENCE, socket.recv(&mut [0])).await;
-    matches!(answer, Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused)
+    // Who was slow may end while it is looked for: so it is asked more than once.
+    for _ in 0..ATTEMPTS {
+        let outcome = match socket.send(&NO_QUIC).await {
+            Ok(_) => timeout(BETWEEN, socket.recv(&mut [0])).await,
+            Err(error) => Ok(Err(error)),
+        };
+        if let Ok(Err(error)) = outcome {
+            return error.kind() == ErrorKind::ConnectionRefused;
+        }
+    }
+    false
 }
 
 /// Too short for a packet of QUIC: who lives passes over it.
 const NO_QUIC: [u8; 1] = [0];
 
-/// A machine answers within a round trip, or not at all.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// An answer to an earlier question counts as well: round trips may be longer than this.
+const BETWEEN: Duration = Duration::from_millis(25);
+const ATTEMPTS: u32 = 10;
 
 #[cfg(test)]
 mod tests {
