@@ -84,6 +84,8 @@ pub struct LimitsConfig {
     pub bucket: usize,
     /// Values that may be on their way to other nodes.
     pub connections: usize,
+    /// Values that may be on their way here because other nodes announced them.
+    pub pulls: usize,
     /// Pieces of one file that may be under way.
     pub pieces: usize,
 }
@@ -218,6 +220,7 @@ fn limits(limits: &mut Section<'_>) -> Result<LimitsConfig, Reported> {
     let replicas = number("replicas", 8, 1..=20, "nodes");
     let bucket = number("bucket", 20, 2..=64, "nodes");
     let connections = number("connections", 256, 4..=65_536, "connections");
+    let pulls = number("pulls", 16, 1..=256, "values");
     let pieces = number("pieces", 16, 1..=256, "pieces");
     Ok(LimitsConfig {
         store_bytes: store_bytes?,
@@ -225,6 +228,7 @@ fn limits(limits: &mut Section<'_>) -> Result<LimitsConfig, Reported> {
         replicas: usize_of(replicas?),
         bucket: usize_of(bucket?),
         connections: usize_of(connections?),
+        pulls: usize_of(pulls?),
         pieces: usize_of(pieces?),
     })
 }

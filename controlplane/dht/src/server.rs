@@ -5,6 +5,7 @@
 
 mod board;
 mod known;
+mod pulls;
 mod turns;
 
 use std::future::Future;
@@ -24,6 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::board::{Board, Status};
 use self::known::KnownNodes;
+use self::pulls::Pulls;
 use self::turns::Turns;
 use crate::config::{DhtConfig, Mode, PlainIds};
 use crate::fetch::Effort;
@@ -111,7 +113,7 @@ impl Dht {
         let handle = Handle::new(me, told_in, store.clone(), Arc::clone(&transport), Arc::clone(&board));
         let node = Node::new(settings(&config, &store), me, Box::new(random));
         let known = KnownNodes::open(&folder.path().join("nodes.txt"), &config);
-        let turns = Turns::new(node, events, told, handle.clone(), known, config.timing.keep);
+        let turns = Turns::new(node, events, told, handle.clone(), known, Pulls::new(config.limits.pulls), config.timing.keep);
         let effort = Effort { at_once: config.limits.pieces, patience: config.timing.patience };
         let (listener, file) = unix_socket::listen_at(&config.socket)?;
         let listener = UnixListener::from_std(listener).map_err(at(&config.socket))?;

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use photongate_wire::Nanos;
@@ -9,6 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::known::KnownNodes;
+use super::pulls::Pulls;
 use crate::Id;
 use crate::handle::{Handle, Told, blocking};
 use crate::message::{Malformed, Message};
@@ -25,6 +28,7 @@ pub(super) struct Turns {
     told: mpsc::Receiver<Told>,
     handle: Handle,
     known: KnownNodes,
+    pulls: Arc<Pulls>,
     /// How long a value is kept that nobody asks for.
     keep: Duration,
     requests: HashMap<RequestId, Waiting>,
@@ -46,10 +50,22 @@ impl Turns {
         told: mpsc::Receiver<Told>,
         handle: Handle,
         known: KnownNodes,
+        pulls: Pulls,
         keep: Duration,
     ) -> Self {
-        let (requests, outputs) = (HashMap::new(), Vec::new());
-        Self { node, began: Instant::now(), events, told, handle, known, keep, requests, next_request: 0, outputs }
+        Self {
+            node,
+            began: Instant::now(),
+            events,
+            told,
+            handle,
+            known,
+            pulls: Arc::new(pulls),
+            keep,
+            requests: HashMap::new(),
+            next_request: 0,
+            outputs: Vec::new(),
+        }
     }
 
     /// Turns until `shutdown` is over.
@@ -158,7 +174,8 @@ impl Turns {
                 tokio::spawn(keep_announced(self.handle.clone(), key, data));
             }
             Output::Pull { key, size, from } => {
-                tokio::spawn(pull(self.handle.clone(), key, size, from.address));
+                let pulls = Arc::clone(&self.pulls);
+                tokio::spawn(pull(self.handle.clone(), pulls, key, size, from.address));
             }
             Output::Notice(notice) => self.notice(&notice),
         }
@@ -243,7 +260,8 @@ async fn keep_announced(handle: Handle, key: Id, data: Vec<u8>) {
 }
 
 /// Fetches a value that was announced.
-async fn pull(handle: Handle, key: Id, size: u64, from: std::net::SocketAddr) {
+async fn pull(handle: Handle, pulls: Arc<Pulls>, key: Id, size: u64, from: SocketAddr) {
+    let place = pulls.place(from).await;
     let here = handle.here(key).await;
     let fetched = match (here, u32::try_from(size)) {
         (Some(value), _) => Ok(value),
@@ -259,6 +277,7 @@ async fn pull(handle: Handle, key: Id, size: u64, from: std::net::SocketAddr) {
             Err(refused.to_string())
         }
     };
+    drop(place);
     match kept {
         Ok(_) => handle.board().pulled.add(1),
         Err(why) => {
