@@ -1,5 +1,7 @@
 //! In the clear: datagrams over UDP, values over TCP, both at the same port.
 
+mod idle;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -11,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use self::idle::Idle;
 use super::{CONNECT_WITHIN, PAUSE, SILENCE, Surroundings, Traffic, TransportError};
 use crate::Id;
 use crate::message::LARGEST;
@@ -23,8 +26,10 @@ pub(crate) struct Plain {
     socket: Arc<UdpSocket>,
     address: SocketAddr,
     surroundings: Surroundings,
+    idle: Arc<Idle>,
     _receiving: AbortOnDropHandle<()>,
     _accepting: AbortOnDropHandle<()>,
+    _tidying: AbortOnDropHandle<()>,
 }
 
 impl Plain {
@@ -39,12 +44,16 @@ impl Plain {
         let socket = Arc::new(socket);
         let receiving = tokio::spawn(receive(Arc::clone(&socket), surroundings.clone()));
         let accepting = tokio::spawn(accept(listener, surroundings.clone()));
+        let idle = Arc::<Idle>::default();
+        let tidying = tokio::spawn(tidy_up(Arc::clone(&idle)));
         Ok(Self {
             socket,
             address,
             surroundings,
+            idle,
             _receiving: AbortOnDropHandle::new(receiving),
             _accepting: AbortOnDropHandle::new(accepting),
+            _tidying: AbortOnDropHandle::new(tidying),
         })
     }
 
@@ -61,10 +70,30 @@ impl Plain {
     }
 
     pub(super) async fn ask(&self, from: SocketAddr, key: Id, size: Option<u32>) -> Result<Bytes, Refused> {
+        if let Some(stream) = self.idle.take(from) {
+            match self.ask_on(stream, from, key, size).await {
+                // The other end may have closed it just now: that says nothing about the value.
+                Err(Refused::Broken(_)) => {}
+                asked => return asked,
+            }
+        }
         let connected = timeout(CONNECT_WITHIN, TcpStream::connect(from)).await;
         let stream = connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
-        transfer::ask(stream, key, size, self.surroundings.patience).await
+        self.ask_on(stream, from, key, size).await
+    }
+
+    /// Asks on a connection, which is kept if it brought the value: after anything else it is not at the beginning of a line.
+    async fn ask_on(
+        &self,
+        mut stream: TcpStream,
+        to: SocketAddr,
+        key: Id,
+        size: Option<u32>,
+    ) -> Result<Bytes, Refused> {
+        let value = transfer::ask(&mut stream, key, size, self.surroundings.patience).await?;
+        self.idle.keep(to, stream);
+        Ok(value)
     }
 
     pub(super) fn traffic(&self) -> &Traffic {
@@ -131,6 +160,14 @@ async fn accept(listener: TcpListener, surroundings: Surroundings) {
                 sleep(PAUSE).await;
             }
         }
+    }
+}
+
+/// Closes connections that nobody has used for a while.
+async fn tidy_up(idle: Arc<Idle>) {
+    loop {
+        sleep(idle::KEPT).await;
+        idle.close_old();
     }
 }
 
