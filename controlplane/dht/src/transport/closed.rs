@@ -4,13 +4,14 @@
 //! from then on either end uses the connection. One that is idle ends. Who a node is follows from its certificate: the first DNS name
 //! that `tls.names` takes.
 
+mod guests;
 mod links;
 mod names;
 
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::guests::{Guest, Guests};
 use self::links::{Link, Links};
 pub(crate) use self::names::Names;
 use super::{CONNECT_WITHIN, Event, SILENCE, Surroundings, Traffic, TransportError};
@@ -64,8 +66,8 @@ impl Closed {
         let address = server.local_addr().map_err(|error| refused_at(address)(error.into()))?;
         let client = connect_from(&identity, &names, SocketAddr::new(address.ip(), 0)).map_err(refused_at(address))?;
         let values = Arc::new(Semaphore::new(surroundings.connections));
-        let links = Links::default();
-        let shared = Arc::new(Shared { client, port: address.port(), names, links, values, surroundings });
+        let (links, guests) = (Links::default(), Guests::default());
+        let shared = Arc::new(Shared { client, port: address.port(), names, links, guests, values, surroundings });
         let accepting = tokio::spawn(accept(server, Arc::clone(&shared)));
         Ok(Self { shared, name, address, _accepting: AbortOnDropHandle::new(accepting) })
     }
@@ -111,9 +113,21 @@ struct Shared {
     port: u16,
     names: Names,
     links: Links,
+    guests: Guests,
     /// Values that may be on their way to other nodes.
     values: Arc<Semaphore>,
     surroundings: Surroundings,
+}
+
+impl Shared {
+    /// Hands a message on, unless its node says too much.
+    fn hear(&self, guest: &Guest, from: Source, message: Bytes) {
+        if guest.may_speak() {
+            self.surroundings.take(from, message);
+        } else {
+            self.surroundings.traffic.datagrams_dropped.add(1);
+        }
+    }
 }
 
 /// Makes a connection that is waited for, and uses it.
@@ -121,9 +135,9 @@ async fn connect(shared: Arc<Shared>, to: SocketAddr, link: Link) {
     let connected = timeout(CONNECT_WITHIN, dial(&shared, to)).await;
     let connected = connected.unwrap_or_else(|_| Err("it does not answer".into()));
     match connected {
-        Ok((handle, acceptor, id)) => {
+        Ok((handle, acceptor, id, guest)) => {
             shared.links.up(to, &link, handle.clone(), id);
-            converse(&shared, handle, acceptor, Source { address: to, proven: Some(id) }).await;
+            converse(&shared, handle, acceptor, Source { address: to, proven: Some(id) }, guest).await;
             shared.links.down(to, &link);
         }
         Err(error) => {
@@ -135,14 +149,15 @@ async fn connect(shared: Arc<Shared>, to: SocketAddr, link: Link) {
     }
 }
 
-async fn dial(shared: &Shared, to: SocketAddr) -> Result<(Handle, StreamAcceptor, Id), Mishap> {
+async fn dial(shared: &Shared, to: SocketAddr) -> Result<(Handle, StreamAcceptor, Id, Arc<Guest>), Mishap> {
     let connection = shared.client.connect(Connect::new(to).with_server_name(SERVER_NAME)).await?;
     let id = proven(shared, &connection)?;
+    let guest = shared.guests.admit(id).ok_or(TOO_MANY)?;
     let (mut handle, acceptor) = connection.split();
     let mut hello = handle.open_send_stream().await?;
     hello.send(format!("{}\n", shared.port).into()).await?;
     hello.finish()?;
-    Ok((handle, acceptor, id))
+    Ok((handle, acceptor, id, guest))
 }
 
 /// Takes connections of other nodes. Ends when the endpoint does.
@@ -165,6 +180,7 @@ async fn accept(mut server: Server, shared: Arc<Shared>) {
 
 async fn welcome(shared: &Arc<Shared>, connection: Connection) -> Result<(), Mishap> {
     let id = proven(shared, &connection)?;
+    let guest = shared.guests.admit(id).ok_or(TOO_MANY)?;
     let ip = connection.remote_addr()?.ip().to_canonical();
     let (handle, mut acceptor) = connection.split();
     let hello = timeout(SILENCE, async {
@@ -175,24 +191,24 @@ async fn welcome(shared: &Arc<Shared>, connection: Connection) -> Result<(), Mis
     let port = std::str::from_utf8(&hello).ok().and_then(|text| text.trim_end().parse::<u16>().ok());
     let address = SocketAddr::new(ip, port.filter(|port| *port != 0).ok_or("it does not say where it listens")?);
     let link = shared.links.adopt(address, handle.clone(), id).ok_or("another node listens where it says it does")?;
-    converse(shared, handle, acceptor, Source { address, proven: Some(id) }).await;
+    converse(shared, handle, acceptor, Source { address, proven: Some(id) }, guest).await;
     shared.links.down(address, &link);
     Ok(())
 }
 
 /// Takes what comes on a connection until it ends.
-async fn converse(shared: &Arc<Shared>, handle: Handle, mut acceptor: StreamAcceptor, from: Source) {
+async fn converse(shared: &Arc<Shared>, handle: Handle, mut acceptor: StreamAcceptor, from: Source, guest: Arc<Guest>) {
     let mut streams = JoinSet::new();
     loop {
         while streams.try_join_next().is_some() {}
         tokio::select! {
             datagram = receive(&handle) => match datagram {
-                Some(datagram) => shared.surroundings.take(from, datagram),
+                Some(datagram) => shared.hear(&guest, from, datagram),
                 None => return,
             },
             stream = acceptor.accept() => match stream {
                 Ok(Some(stream)) => {
-                    streams.spawn(take(Arc::clone(shared), stream, from));
+                    streams.spawn(take(Arc::clone(shared), stream, from, Arc::downgrade(&guest)));
                 }
                 Ok(None) | Err(_) => return,
             },
@@ -200,12 +216,14 @@ async fn converse(shared: &Arc<Shared>, handle: Handle, mut acceptor: StreamAcce
     }
 }
 
-async fn take(shared: Arc<Shared>, stream: PeerStream, from: Source) {
+async fn take(shared: Arc<Shared>, stream: PeerStream, from: Source, guest: Weak<Guest>) {
     match stream {
         // A message that was too long for a datagram.
         PeerStream::Receive(stream) => {
-            if let Ok(Ok(message)) = timeout(SILENCE, whole(stream)).await {
-                shared.surroundings.take(from, message);
+            if let Ok(Ok(message)) = timeout(SILENCE, whole(stream)).await
+                && let Some(guest) = guest.upgrade()
+            {
+                shared.hear(&guest, from, message);
             }
         }
         PeerStream::Bidirectional(stream) => {
@@ -294,6 +312,9 @@ fn refused_at(address: SocketAddr) -> impl Fn(Mishap) -> TransportError {
 
 /// The QUIC library has an error type for each step, and of each only the text is of use.
 type Mishap = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a connection is of no use that could be made.
+const TOO_MANY: &str = "there are enough connections with this node";
 
 /// What both ends say they speak (ALPN).
 const PROTOCOL: &str = "photongate-dht/1";
