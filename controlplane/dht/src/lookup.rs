@@ -5,7 +5,8 @@
 //! the nearest nodes of all are asked that are left. A node that lets a query wait is passed over, but may still answer.
 //!
 //! The end is reached when the nearest candidates that are not silent have all answered. Are those much farther from the target than nodes
-//! usually are from each other, somebody conceals nearer ones: then more are asked.
+//! usually are from each other, somebody conceals nearer ones: then more are asked. So they are if too many of the nearest share a network,
+//! where a value is to be stored.
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +27,10 @@ pub(crate) struct Lookup {
     paths: usize,
     /// How many of the nearest must have answered.
     width: usize,
-    widest: usize,
+    /// On how many nodes a value is stored.
+    copies: usize,
+    /// How many nodes of one network may store a value.
+    of_one_prefix: Option<usize>,
     most_queries: u32,
     /// How far apart nodes usually are: the upper half of the distance, divided by the number of nodes within it.
     spacing: Option<u128>,
@@ -67,7 +71,8 @@ impl Lookup {
             candidates: Vec::new(),
             paths: settings.paths,
             width: settings.replicas,
-            widest: settings.replicas * 4,
+            copies: settings.replicas,
+            of_one_prefix: settings.prefixes.bucket,
             most_queries: u32::try_from(settings.limits.queries).unwrap_or(u32::MAX),
             spacing,
             providers: Vec::new(),
@@ -188,13 +193,13 @@ impl Lookup {
         }
     }
 
-    /// The `count` nearest that gave a token, but at most so many of one network.
-    pub(crate) fn replicas(&self, count: usize, of_one_prefix: Option<usize>) -> Vec<(Contact, Token)> {
+    /// The `count` nearest that gave a token, but of one network no more than are allowed in a bucket.
+    pub(crate) fn replicas(&self, count: usize) -> Vec<(Contact, Token)> {
         let mut replicas: Vec<(Contact, Token)> = Vec::with_capacity(count);
         for candidate in self.candidates.iter().filter(|candidate| candidate.state == State::Answered) {
             let network = |contact: &Contact| prefix(contact.address.ip());
             let alike = |(other, _): &&(Contact, Token)| network(other) == network(&candidate.contact);
-            let is_diverse = of_one_prefix.is_none_or(|limit| replicas.iter().filter(alike).count() < limit);
+            let is_diverse = self.of_one_prefix.is_none_or(|limit| replicas.iter().filter(alike).count() < limit);
             if let (Some(token), true, true) = (candidate.token, is_diverse, replicas.len() < count) {
                 replicas.push((candidate.contact, token));
             }
@@ -221,7 +226,7 @@ impl Lookup {
 
     /// Whether the answers so far are too few, or from too far away, to be all there is.
     fn should_widen(&self) -> bool {
-        if self.width >= self.widest {
+        if self.width >= self.copies * WIDEST {
             return false;
         }
         let mut live = self.candidates.iter().filter(|candidate| candidate.state == State::Answered);
@@ -229,7 +234,13 @@ impl Lookup {
         let is_sparse = live.nth(self.width - 1).zip(self.spacing).is_some_and(|(last, spacing)| {
             last.distance.high > spacing.saturating_mul((self.width * SUSPICIOUS) as u128)
         });
-        misses || is_sparse
+        misses || is_sparse || self.is_one_sided()
+    }
+
+    /// Whether those that could store a value are fewer than there would be if they were of several networks.
+    fn is_one_sided(&self) -> bool {
+        let is_for_nodes = matches!(self.wanted, Wanted::Nodes(_));
+        is_for_nodes && self.of_one_prefix.is_some() && self.replicas(self.copies).len() < self.copies
     }
 
     fn add(&mut self, contact: Contact, path: usize, depth: u32) {
@@ -262,6 +273,8 @@ impl Lookup {
     }
 }
 
+/// How many times as many nodes as store a value are asked, if need be.
+const WIDEST: usize = 4;
 /// Contacts of one answer that are looked at: more do not fit into a datagram anyway.
 const MOST_NAMED: usize = 16;
 /// Candidates that are remembered.

@@ -6,6 +6,7 @@ use proptest::{collection::btree_set, prelude::*};
 
 use super::*;
 use crate::message::{Known, Magic};
+use crate::node::PrefixLimits;
 
 #[test]
 fn one_that_leads_astray_does_not_hold_up_the_other_paths() {
@@ -82,6 +83,43 @@ fn nodes_that_are_suspiciously_far_are_not_believed_to_be_the_nearest() {
     };
     assert_eq!(asked(Some(1 << 120)), 5, "the fourth is as far as four spaces");
     assert_eq!(asked(Some(1 << 116)), 17);
+}
+
+#[test]
+fn a_value_is_stored_in_several_networks_though_one_of_them_surrounds_its_key() {
+    // The nearest twelve share a network, as if somebody had chosen their ids; the others have each its own.
+    let everybody = |number: u8| Contact {
+        address: if number <= 12 {
+            format!("203.0.113.{number}:6881").parse().unwrap()
+        } else {
+            contact(number).address
+        },
+        ..contact(number)
+    };
+    let replicas = |prefixes| {
+        let settings = Settings { prefixes, ..settings(1) };
+        let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &settings, (1..60).map(everybody).collect(), None);
+        while let Some(next) = lookup.next() {
+            lookup.answered(&next, Answer { token: Some(Token([0; 16])), ..naming(vec![]) }, |_| true);
+        }
+        lookup.replicas(4).into_iter().map(|(contact, _)| contact.id.0[0]).collect::<Vec<_>>()
+    };
+    assert_eq!(replicas(PrefixLimits::OPEN), [1, 2, 13, 14]);
+    assert_eq!(replicas(PrefixLimits::default()), [1, 2, 3, 4]);
+}
+
+#[test]
+fn a_network_that_is_all_there_is_ends_a_lookup_as_well() {
+    let neighbour =
+        |number: u8| Contact { address: format!("203.0.113.{number}:6881").parse().unwrap(), ..contact(number) };
+    let settings = Settings { prefixes: PrefixLimits::OPEN, ..settings(1) };
+    let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &settings, (1..60).map(neighbour).collect(), None);
+    while let Some(next) = lookup.next() {
+        lookup.answered(&next, Answer { token: Some(Token([0; 16])), ..naming(vec![]) }, |_| true);
+    }
+    assert!(lookup.is_done());
+    assert_eq!(lookup.replicas(4).len(), 2);
+    assert!(lookup.into_found(9).queries <= 17);
 }
 
 #[test]

@@ -151,7 +151,7 @@ impl Node {
     /// Tells the nearest nodes that were found that this node has the value.
     fn announce_to(&mut self, request: Option<RequestId>, lookup: &Lookup) {
         let key = lookup.target();
-        let replicas = lookup.replicas(self.settings.replicas, self.settings.prefixes.bucket);
+        let replicas = lookup.replicas(self.settings.replicas);
         let size = self.reschedule(&key, &replicas.iter().map(|(contact, _)| *contact).collect::<Vec<_>>());
         let number = self.errands.next;
         self.errands.next += 1;
