@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::node::{Announced, Found, Input, Wanted};
 use crate::server::Board;
-use crate::store::{Keep, Store, StoreError};
+use crate::store::{Keep, Store, StoreError, Stored};
 use crate::transport::Transport;
 use crate::{Contact, Id};
 
@@ -121,7 +121,7 @@ impl Handle {
     /// [`PutError`].
     pub async fn put(&self, value: Bytes) -> Result<Put, PutError> {
         let key = Id::of(&value);
-        let was_here = self.keep(value, Keep::Held).await?;
+        let was_here = self.keep(value, Keep::Own).await?;
         Ok(Put { was_here, ..self.spread(key).await? })
     }
 
@@ -133,7 +133,7 @@ impl Handle {
         let size = self.store.size_of(key).ok_or(PutError::NotHere)?;
         let store = self.store.clone();
         // From now on it is kept for the network, whyever it was here before.
-        blocking(move || store.keep(key, Keep::Held)).await?;
+        blocking(move || store.keep(key, Keep::Own)).await?;
         self.tell(Input::Held { key, size: size.into(), republish: true }).await?;
         let announced = self.ask(|answer| Told::Announce(key, answer)).await?;
         let kept = announced.kept.iter().filter(|contact| contact.id != self.me.id).count();
@@ -162,13 +162,11 @@ impl Handle {
     pub(crate) async fn keep(&self, value: Bytes, keep: Keep) -> Result<bool, PutError> {
         let size = value.len() as u64;
         let store = self.store.clone();
-        let (key, was_here) = blocking(move || {
-            let key = Id::of(&value);
-            let was_here = store.size_of(key).is_some();
-            store.put(&value, keep).map(|_| (key, was_here))
-        })
-        .await?;
-        self.tell(Input::Held { key, size, republish: keep == Keep::Held }).await?;
+        let Stored { key, was_here, gave_way } = blocking(move || store.put(&value, keep)).await?;
+        for dropped in gave_way {
+            self.tell(Input::Dropped(dropped)).await?;
+        }
+        self.tell(Input::Held { key, size, republish: keep.is_for_others() }).await?;
         Ok(was_here)
     }
 

@@ -109,6 +109,7 @@ impl Dht {
         let transport = Arc::new(transport);
         let address = advertised(&config, transport.address());
         let me = Contact { id: own_id(&config, &transport, address.ip(), folder.path())?, address };
+        store.set_node(me.id);
         let board = Arc::new(Board::new(me, &config.mode, store.clone(), traffic));
         let handle = Handle::new(me, told_in, store.clone(), Arc::clone(&transport), Arc::clone(&board));
         let node = Node::new(settings(&config, &store), me, Box::new(random));

@@ -62,6 +62,7 @@ async fn look_up(handle: &Handle, target: Id) -> Result<Answer, Stopped> {
 
 async fn stat(handle: &Handle, key: Id) -> Result<Answer, Stopped> {
     let here = match handle.store().keep_of(key) {
+        Some(Keep::Own) => json!("own"),
         Some(Keep::Held) => json!("held"),
         Some(Keep::Cached) => json!("cached"),
         None => Value::Null,

@@ -1,12 +1,14 @@
 //! Values on disk: a file each, called by its key.
 //!
 //! A value proves itself, so nothing is synced and no index is kept: what a crash left half written has another hash than its name
-//! says, and is dropped when the store is opened. Values are either *held* for the network, which only [`Store::remove`] ends, or
-//! *cached* because somebody here wanted them: those give way when room is needed, the one first that was not used for longest.
+//! says, and is dropped when the store is opened. Values are this node's *own*, put into the network here; *held* for the network, as
+//! others put them there; or *cached*, because somebody here wanted them. When room is needed, cached values give way, the one first that was
+//! not used for longest; then held ones, to those whose keys are nearer to the node and to its own. Its own never do.
 
 mod files;
+mod index;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +17,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use self::files::Files;
+use self::index::Index;
 use crate::Id;
 use crate::transfer::LONGEST_VALUE;
 
@@ -22,19 +25,40 @@ use crate::transfer::LONGEST_VALUE;
 #[derive(Clone, Debug)]
 pub struct Store(Arc<Shared>);
 
-/// Why a value is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a value is kept: the later ones in this list are the better reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keep {
-    /// For the network: this node is one of those that answer for it.
-    Held,
     /// As long as there is room.
     Cached,
+    /// For the network: this node is one of those that answer for it.
+    Held,
+    /// For the network, into which it was put here.
+    Own,
+}
+
+impl Keep {
+    /// Whether it is kept for the network.
+    #[must_use]
+    pub fn is_for_others(self) -> bool {
+        self >= Self::Held
+    }
+}
+
+/// A value that is here now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its key.
+    pub key: Id,
+    /// Whether it was here before.
+    pub was_here: bool,
+    /// Those that gave way to it.
+    pub gave_way: Vec<Id>,
 }
 
 /// How much is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Values held.
+    /// Values held, this node's own among them.
     pub held: usize,
     /// Their bytes.
     pub held_bytes: u64,
@@ -46,6 +70,8 @@ pub struct Usage {
     pub limit_bytes: u64,
     /// Cached values that had to give way since the store was opened.
     pub evicted: u64,
+    /// Held values that had to.
+    pub displaced: u64,
     /// Files whose bytes were not what their name says, and that were dropped.
     pub corrupt: u64,
 }
@@ -70,8 +96,8 @@ pub enum StoreError {
         /// Its length.
         size: usize,
     },
-    /// There is no room, and nothing that could give way.
-    #[error("there is no room: {limit} bytes are taken by values that this node has to keep")]
+    /// There is no room, and not enough that could give way to it.
+    #[error("there is no room: {limit} bytes are taken by values that this node has more reason to keep")]
     Full {
         /// How many bytes there may be.
         limit: u64,
@@ -95,54 +121,58 @@ impl Store {
     pub fn open(folder: &Path, limit: u64) -> Result<Self, StoreError> {
         let files = Files::open(folder)?;
         let mut index = Index::new(limit);
-        let mut found = Vec::new();
-        for keep in [Keep::Held, Keep::Cached] {
+        let (mut found, mut keys) = (Vec::new(), HashSet::new());
+        for keep in [Keep::Own, Keep::Held, Keep::Cached] {
             let (whole, corrupt) = files.check(keep)?;
-            found.extend(whole.into_iter().map(|value| (keep, value)));
             index.usage.corrupt += corrupt;
+            for value in whole {
+                // After a crash in the middle of a move there may be two.
+                if keys.insert(value.key) {
+                    found.push((keep, value));
+                } else {
+                    files.remove(keep, value.key)?;
+                }
+            }
         }
         // Those that were used last come last, and stay longest.
         found.sort_by_key(|(_, value)| value.since);
         for (keep, value) in found {
-            // After a crash in the middle of a move there may be two.
-            if index.entries.contains_key(&value.key) {
-                files.remove(Keep::Cached, value.key)?;
-            } else {
-                index.insert(value.key, value.size, keep);
-            }
+            index.insert(value.key, value.size, keep);
         }
         let store = Self(Arc::new(Shared { files, changing: Mutex::new(()), index: Mutex::new(index) }));
         // The limit may be a smaller one than last time.
-        let evicted = store.index().make_room(0);
-        store.forget(&evicted);
+        let dropped = store.index().shrink();
+        store.forget(&dropped);
         Ok(store)
     }
 
-    /// Keeps a value. One that is there already stays, and is held from now on if `keep` says so.
+    /// Says which node this is: of values that are held for others, those whose keys are farther from it give way to nearer ones.
+    pub fn set_node(&self, node: Id) {
+        self.index().set_node(node);
+    }
+
+    /// Keeps a value. One that is there already stays, and is kept for the better reason from now on.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub fn put(&self, value: &[u8], keep: Keep) -> Result<Id, StoreError> {
+    /// [`StoreError`]. Nothing has given way then.
+    pub fn put(&self, value: &[u8], keep: Keep) -> Result<Stored, StoreError> {
         let size = u32::try_from(value.len()).ok().filter(|&size| size <= LONGEST_VALUE);
         let size = size.ok_or(StoreError::TooLong { size: value.len() })?;
         let key = Id::of(value);
         let _changing = self.change();
         if let Some(before) = self.keep_of(key) {
-            if keep == Keep::Held {
-                self.set_keep(key, before, Keep::Held)?;
-            }
+            let keep = keep.max(before);
+            self.set_keep(key, before, keep)?;
             self.index().touch(key);
-            self.0.files.touch(if keep == Keep::Held { keep } else { before }, key);
-            return Ok(key);
+            self.0.files.touch(keep, key);
+            return Ok(Stored { key, was_here: true, gave_way: Vec::new() });
         }
-        let evicted = self.index().make_room(u64::from(size));
-        self.forget(&evicted);
-        if !self.index().has_room(u64::from(size)) {
-            return Err(StoreError::Full { limit: self.usage().limit_bytes });
-        }
+        let gave_way = self.index().make_room(key, size.into(), keep);
+        let gave_way = gave_way.ok_or_else(|| StoreError::Full { limit: self.usage().limit_bytes })?;
+        self.forget(&gave_way);
         self.0.files.write(keep, key, value)?;
         self.index().insert(key, size, keep);
-        Ok(key)
+        Ok(Stored { key, was_here: false, gave_way: gave_way.into_iter().map(|(key, _)| key).collect() })
     }
 
     /// The value of this key, if it is here. Its hash is checked; one that is damaged is dropped.
@@ -190,15 +220,15 @@ impl Store {
         self.index().entries.iter().map(|(key, entry)| (*key, entry.size, entry.keep)).collect()
     }
 
-    /// All values that are held.
+    /// All values that are held, this node's own among them.
     pub fn held(&self) -> Vec<HeldValue> {
         let held: Vec<_> = {
             let index = self.index();
-            let held = index.entries.iter().filter(|(_, entry)| entry.keep == Keep::Held);
-            held.map(|(key, entry)| (*key, entry.size)).collect()
+            let held = index.entries.iter().filter(|(_, entry)| entry.keep.is_for_others());
+            held.map(|(key, entry)| (*key, entry.size, entry.keep)).collect()
         };
-        let since = |key| self.0.files.since(Keep::Held, key).unwrap_or_else(SystemTime::now);
-        held.into_iter().map(|(key, size)| HeldValue { key, size, since: since(key) }).collect()
+        let since = |keep, key| self.0.files.since(keep, key).unwrap_or_else(SystemTime::now);
+        held.into_iter().map(|(key, size, keep)| HeldValue { key, size, since: since(keep, key) }).collect()
     }
 
     /// How much is there.
@@ -231,9 +261,9 @@ impl Store {
         value
     }
 
-    fn forget(&self, evicted: &[Id]) {
-        for key in evicted {
-            if let Err(error) = self.0.files.remove(Keep::Cached, *key) {
+    fn forget(&self, dropped: &[(Id, Keep)]) {
+        for (key, keep) in dropped {
+            if let Err(error) = self.0.files.remove(*keep, *key) {
                 tracing::warn!("a value that gives way cannot be removed: {error}");
             }
         }
@@ -254,91 +284,6 @@ struct Shared {
     files: Files,
     changing: Mutex<()>,
     index: Mutex<Index>,
-}
-
-/// What there is, without looking at the disk.
-#[derive(Debug)]
-struct Index {
-    entries: HashMap<Id, Entry>,
-    /// Cached values, the one first that was not used for longest.
-    by_use: BTreeMap<u64, Id>,
-    /// Counts uses.
-    uses: u64,
-    usage: Usage,
-}
-
-#[derive(Debug)]
-struct Entry {
-    size: u32,
-    keep: Keep,
-    /// When it was last used, in uses.
-    used: u64,
-}
-
-impl Index {
-    fn new(limit_bytes: u64) -> Self {
-        let usage = Usage { limit_bytes, ..Usage::default() };
-        Self { entries: HashMap::new(), by_use: BTreeMap::new(), uses: 0, usage }
-    }
-
-    fn insert(&mut self, key: Id, size: u32, keep: Keep) {
-        self.uses += 1;
-        self.entries.insert(key, Entry { size, keep, used: self.uses });
-        self.count(size, keep, 1);
-        if keep == Keep::Cached {
-            self.by_use.insert(self.uses, key);
-        }
-    }
-
-    fn remove(&mut self, key: Id) -> Option<Keep> {
-        let entry = self.entries.remove(&key)?;
-        self.by_use.remove(&entry.used);
-        self.count(entry.size, entry.keep, -1);
-        Some(entry.keep)
-    }
-
-    fn set_keep(&mut self, key: Id, keep: Keep) {
-        let Some(entry) = self.entries.get(&key) else { return };
-        let size = entry.size;
-        self.remove(key);
-        self.insert(key, size, keep);
-    }
-
-    fn touch(&mut self, key: Id) {
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        if entry.keep == Keep::Cached {
-            self.by_use.remove(&entry.used);
-            self.uses += 1;
-            entry.used = self.uses;
-            self.by_use.insert(entry.used, key);
-        }
-    }
-
-    fn has_room(&self, bytes: u64) -> bool {
-        self.usage.held_bytes + self.usage.cached_bytes + bytes <= self.usage.limit_bytes
-    }
-
-    /// Drops cached values until so many bytes have room, or none is left. Gives those dropped.
-    fn make_room(&mut self, bytes: u64) -> Vec<Id> {
-        let mut evicted = Vec::new();
-        while !self.has_room(bytes) {
-            let Some((_, key)) = self.by_use.pop_first() else { break };
-            self.remove(key);
-            self.usage.evicted += 1;
-            evicted.push(key);
-        }
-        evicted
-    }
-
-    fn count(&mut self, size: u32, keep: Keep, by: i64) {
-        let usage = &mut self.usage;
-        let (values, bytes) = match keep {
-            Keep::Held => (&mut usage.held, &mut usage.held_bytes),
-            Keep::Cached => (&mut usage.cached, &mut usage.cached_bytes),
-        };
-        *values = values.checked_add_signed(by as isize).expect("what is removed was counted");
-        *bytes = bytes.checked_add_signed(by * i64::from(size)).expect("what is removed was counted");
-    }
 }
 
 #[cfg(test)]

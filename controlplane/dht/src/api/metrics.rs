@@ -46,6 +46,7 @@ fn families(board: &Board) -> Families {
     let traffic = &board.traffic;
     let counters = [
         ("photongate_dht_values_evicted", "Cached values that had to give way", usage.evicted),
+        ("photongate_dht_values_displaced", "Held values that gave way to nearer ones", usage.displaced),
         ("photongate_dht_values_corrupt", "Values that were damaged on disk, and dropped", usage.corrupt),
         ("photongate_dht_values_expired", "Values dropped because nobody asked for them", board.expired.value()),
         ("photongate_dht_datagrams_sent", "Datagrams sent", traffic.datagrams_sent.value()),

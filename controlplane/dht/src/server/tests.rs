@@ -66,7 +66,7 @@ async fn a_node_that_starts_anew_has_what_it_had_and_finds_the_others() {
     network.stop(2).await;
     network.start(2, |text| text.replace("bootstrap", "# bootstrap")).await;
     assert_eq!(network.handle(2).me().id, before.id);
-    assert_eq!(network.handle(2).store().keep_of(put.key), Some(Keep::Held));
+    assert_eq!(network.handle(2).store().keep_of(put.key), Some(Keep::Own));
     network.wait_until_joined(2).await;
 }
 

@@ -216,7 +216,7 @@ impl Turns {
     async fn tell_what_is_here(&mut self) {
         let store = self.handle.store().clone();
         for (key, size, keep) in blocking(move || store.all()).await {
-            self.tell(Input::Held { key, size: size.into(), republish: keep == Keep::Held });
+            self.tell(Input::Held { key, size: size.into(), republish: keep.is_for_others() });
         }
     }
 

@@ -1,4 +1,4 @@
-//! The files of the store: `held` and `cached`, and in each 256 folders by the first two digits of the key.
+//! The files of the store: `own`, `held` and `cached`, and in each 256 folders by the first two digits of the key.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -24,7 +24,7 @@ pub(super) struct Files {
 impl Files {
     pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
         let files = Self { folder: folder.to_owned(), written: AtomicU64::new(0) };
-        for keep in [Keep::Held, Keep::Cached] {
+        for keep in [Keep::Own, Keep::Held, Keep::Cached] {
             let folder = files.folder(keep);
             fs::create_dir_all(&folder).map_err(at(&folder))?;
         }
@@ -114,6 +114,7 @@ impl Files {
 
     fn folder(&self, keep: Keep) -> PathBuf {
         self.folder.join(match keep {
+            Keep::Own => "own",
             Keep::Held => "held",
             Keep::Cached => "cached",
         })
