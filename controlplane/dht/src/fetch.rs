@@ -202,7 +202,7 @@ async fn pieces(
         let now = began.elapsed();
         let got = match ended {
             Ended::Asked { piece, from, outcome: Ok(bytes) } => {
-                schedule.got(piece, from).then_some(Arrived { piece, bytes, from: Some(from) })
+                schedule.got(piece, from, now).then_some(Arrived { piece, bytes, from: Some(from) })
             }
             Ended::Asked { piece, from, outcome: Err(refused) } => {
                 let failure = failure_of(&refused);

@@ -19,7 +19,8 @@ pub struct Settings {
     pub look_ups_at_once: usize,
     /// How often a piece that nobody has is looked up before the fetch is given up.
     pub look_ups: u32,
-    /// How long a piece may take before a second node is asked.
+    /// How long a piece may take before a second node is asked; longer where all take long, or the same would be sent twice where there
+    /// is least room for it.
     pub late: Duration,
     /// How long a node rests that failed; twice as long after each further failure.
     pub rest: Duration,
@@ -59,6 +60,8 @@ pub enum Failure {
 #[derive(Clone, Debug)]
 pub struct Schedule<P> {
     settings: Settings,
+    /// What makes the choices of this node differ from those of others that fetch the same.
+    seed: u64,
     pieces: Vec<Piece<P>>,
     /// Pieces that are wanted, in the order in which they are tried: not that of the file, or all nodes would ask for the same ones.
     wanted: Vec<usize>,
@@ -66,6 +69,8 @@ pub struct Schedule<P> {
     swarm: BTreeSet<P>,
     under_way: usize,
     look_ups_under_way: usize,
+    /// How long a piece takes, as of late.
+    usual: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -96,7 +101,7 @@ struct Peer {
 }
 
 impl<P: Copy + Ord> Schedule<P> {
-    /// Fetches those of `pieces` pieces that are `wanted`, from the `swarm`. `seed` decides in which order.
+    /// Fetches those of `pieces` pieces that are `wanted`, from the `swarm`. `seed` decides in which order, and whom first.
     ///
     /// # Panics
     /// If one is wanted that is not there.
@@ -120,12 +125,14 @@ impl<P: Copy + Ord> Schedule<P> {
         };
         Self {
             settings,
+            seed,
             pieces: vec![piece; pieces],
             wanted,
             peers: BTreeMap::new(),
             swarm: swarm.into_iter().collect(),
             under_way: 0,
             look_ups_under_way: 0,
+            usual: Duration::ZERO,
         }
     }
 
@@ -145,7 +152,10 @@ impl<P: Copy + Ord> Schedule<P> {
     }
 
     /// This node has sent this piece. `false` if another one was faster.
-    pub fn got(&mut self, piece: usize, peer: P) -> bool {
+    pub fn got(&mut self, piece: usize, peer: P, now: Duration) -> bool {
+        if let Some((_, since)) = self.pieces[piece].asked.iter().find(|(asked, _)| *asked == peer) {
+            self.usual = (7 * self.usual + now.saturating_sub(*since)) / 8;
+        }
         self.no_more_under_way(piece, peer);
         self.peer(peer).strikes = 0;
         self.has(piece)
@@ -197,7 +207,7 @@ impl<P: Copy + Ord> Schedule<P> {
                 }
                 let is_its_turn = match self.pieces[piece].asked.as_slice() {
                     [] => !late,
-                    [(_, since)] => late && now >= *since + self.settings.late,
+                    [(_, since)] => late && now >= *since + self.late(),
                     _ => false,
                 };
                 if let Some(peer) = is_its_turn.then(|| self.best_of(piece, now)).flatten() {
@@ -215,7 +225,7 @@ impl<P: Copy + Ord> Schedule<P> {
     pub fn next_time(&self, now: Duration) -> Option<Duration> {
         let pieces = self.next().map(|piece| &self.pieces[piece]);
         let times = pieces.flat_map(|piece| {
-            let late = piece.asked.iter().map(|(_, since)| *since + self.settings.late);
+            let late = piece.asked.iter().map(|(_, since)| *since + self.late());
             let look_up = match piece.look_up {
                 LookUp::Due(due) if piece.look_ups < self.settings.look_ups => Some(due),
                 LookUp::Due(_) | LookUp::UnderWay => None,
@@ -250,6 +260,12 @@ impl<P: Copy + Ord> Schedule<P> {
         self.wanted.iter().filter(is_hopeless).copied().collect()
     }
 
+    /// How long a piece may take.
+    fn late(&self) -> Duration {
+        let Settings { late, .. } = self.settings;
+        (MANY * self.usual).clamp(late, LATEST * late)
+    }
+
     /// The node to ask for this piece now: of those that may have it, the one that is asked for the least.
     fn best_of(&self, piece: usize, now: Duration) -> Option<P> {
         let wanted = &self.pieces[piece];
@@ -262,11 +278,11 @@ impl<P: Copy + Ord> Schedule<P> {
         };
         let under_way = |peer: &P| self.peers.get(peer).map_or(0, |peer| peer.under_way);
         let sources = wanted.holders.iter().chain(self.swarm.difference(&wanted.holders)).filter(may);
-        // Equal ones take turns, each piece beginning with another.
+        // Equal ones take turns, each piece beginning with another, and each node as well: or all would ask the same one.
         let candidates: Vec<_> = sources.copied().collect();
         let least = candidates.iter().map(&under_way).min()?;
         let equal: Vec<_> = candidates.into_iter().filter(|peer| under_way(peer) == least).collect();
-        equal.get(mixed(piece as u64) as usize % equal.len()).copied()
+        equal.get(mixed(self.seed ^ mixed(piece as u64)) as usize % equal.len()).copied()
     }
 
     fn may_look_up(&self, piece: usize, now: Duration) -> bool {
@@ -320,6 +336,10 @@ const fn mixed(number: u64) -> u64 {
 }
 
 const MOST_DOUBLINGS: u32 = 5;
+
+/// A piece is late that takes so many times as long as usual, or so many times as long as it may at first.
+const MANY: u32 = 4;
+const LATEST: u32 = 8;
 
 /// Many times as many as may be under way.
 const LOOKED_AT: usize = 256;

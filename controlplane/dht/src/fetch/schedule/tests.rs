@@ -22,6 +22,13 @@ fn two_nodes_that_fetch_the_same_file_ask_for_different_pieces_first() {
 }
 
 #[test]
+fn a_piece_that_many_want_is_not_asked_of_the_same_node_by_all() {
+    let first = |seed| asks(&Schedule::new(SETTINGS, 1, [0], ["a", "b", "c", "d"], seed).decide(NOW))[0].1;
+    let asked: BTreeSet<_> = (0..40).map(first).collect();
+    assert_eq!(asked.len(), 4);
+}
+
+#[test]
 fn a_node_that_sends_something_else_is_never_asked_again() {
     let mut schedule = schedule(3, ["liar"]);
     let (piece, peer) = asks(&schedule.decide(NOW))[0];
@@ -52,9 +59,9 @@ fn a_piece_that_takes_too_long_is_asked_of_a_second_node_and_the_first_answer_co
     let (_, second) = asks(&schedule.decide(SETTINGS.late))[0];
     assert_ne!(first, second);
     assert_eq!(asks(&schedule.decide(at(100))), []);
-    assert!(schedule.got(0, second));
+    assert!(schedule.got(0, second, at(100)));
     assert!(schedule.is_done());
-    assert!(!schedule.got(0, first));
+    assert!(!schedule.got(0, first, at(100)));
 }
 
 #[test]
@@ -77,13 +84,24 @@ fn one_of_the_swarm_who_had_a_piece_not_may_have_it_later() {
 }
 
 #[test]
+fn where_all_pieces_take_long_none_is_asked_twice_too_soon() {
+    let mut schedule = schedule(2, ["a", "b"]);
+    let first = asks(&schedule.decide(NOW));
+    assert!(schedule.got(first[0].0, first[0].1, at(9)));
+    let (piece, _) = first[1];
+    assert_eq!(asks(&schedule.decide(at(4))), []);
+    let late = asks(&schedule.decide(at(5)));
+    assert_eq!(late.iter().map(|(late, _)| *late).collect::<Vec<_>>(), [piece], "but it is in the end");
+}
+
+#[test]
 fn a_piece_that_nobody_has_is_hopeless_after_some_look_ups() {
     let mut schedule = schedule(2, ["swarm"]);
     let mut now = NOW;
     for _ in 0..1_000 {
         for action in schedule.decide(now) {
             match action {
-                Action::Ask { piece: 0, peer } => assert!(schedule.got(0, peer)),
+                Action::Ask { piece: 0, peer } => assert!(schedule.got(0, peer, NOW)),
                 Action::Ask { piece, peer } => schedule.failed(piece, peer, Failure::Miss, now),
                 Action::LookUp { piece } => schedule.looked_up(piece, [], now),
             }
@@ -152,7 +170,7 @@ proptest! {
             for (_, event) in due {
                 match event {
                     Event::Found { piece } => schedule.looked_up(piece, [good], now),
-                    Event::Answered { piece, peer, outcome: Ok(()) } => arrived[piece] += u32::from(schedule.got(piece, peer)),
+                    Event::Answered { piece, peer, outcome: Ok(()) } => arrived[piece] += u32::from(schedule.got(piece, peer, now)),
                     Event::Answered { piece, peer, outcome: Err(why) } => {
                         if why == Failure::Wrong {
                             liars.insert(peer);
