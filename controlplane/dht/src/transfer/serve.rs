@@ -25,15 +25,23 @@ pub struct Served {
 }
 
 /// Answers questions on `stream` from what `find` finds, until the other end has enough, asks for what is not there, makes no sense, or
-/// does nothing for as long as `silence`.
-pub async fn serve<S, F>(stream: S, silence: Duration, find: impl Fn(Id) -> F) -> Served
+/// does nothing for as long as `silence`. After each value and each miss `tell` is told of it, as a connection may last long; all of it
+/// is given at the end.
+pub async fn serve<S, F>(stream: S, silence: Duration, find: impl Fn(Id) -> F, tell: impl Fn(Served)) -> Served
 where
     S: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Option<Bytes>>,
 {
     let mut served = Served::default();
+    let mut count = |more: Served| {
+        tell(more);
+        served.values += more.values;
+        served.bytes += more.bytes;
+        served.misses += more.misses;
+        served.nonsense |= more.nonsense;
+    };
     // That the other end goes away in the middle is its own affair.
-    let _ = converse(&mut BufReader::new(stream), silence, find, &mut served).await;
+    let _ = converse(&mut BufReader::new(stream), silence, find, &mut count).await;
     served
 }
 
@@ -41,7 +49,7 @@ async fn converse<S, F>(
     stream: &mut BufReader<S>,
     silence: Duration,
     find: impl Fn(Id) -> F,
-    served: &mut Served,
+    count: &mut impl FnMut(Served),
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -57,13 +65,10 @@ where
         let key = if line.pop() == Some(b'\n') { parse_question(&line).ok() } else { None };
         let value = match key {
             Some(key) => find(key).await,
-            None => {
-                served.nonsense = true;
-                None
-            }
+            None => None,
         };
         let Some(value) = value else {
-            served.misses += u64::from(!served.nonsense);
+            count(Served { misses: key.is_some().into(), nonsense: key.is_none(), ..Served::default() });
             timeout(silence, stream.write_all(Answer::Miss.line().as_bytes())).await??;
             timeout(silence, stream.shutdown()).await??;
             // What was sent and not read would reset a TCP connection, and the answer be lost.
@@ -77,8 +82,7 @@ where
             timeout(silence, stream.write_all(part)).await??;
         }
         timeout(silence, stream.flush()).await??;
-        served.values += 1;
-        served.bytes += u64::from(size);
+        count(Served { values: 1, bytes: size.into(), ..Served::default() });
     }
 }
 

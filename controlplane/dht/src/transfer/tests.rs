@@ -27,7 +27,7 @@ fn no_answer_is_longer_than_a_value_and_no_number_is_taken_for_what_it_is_not() 
 #[tokio::test]
 async fn one_connection_can_ask_for_several_values_and_ends_with_the_first_that_is_not_there() {
     let (mut near, far) = duplex(1 << 10);
-    let serving = tokio::spawn(serve(far, SILENCE, |key| async move { value_of(key) }));
+    let serving = tokio::spawn(serve(far, SILENCE, |key| async move { value_of(key) }, drop));
     for _ in 0..2 {
         let value = ask(&mut near, Id::of(VALUE), Some(VALUE.len() as u32), Patience::default()).await.unwrap();
         assert_eq!(&value[..], VALUE);
@@ -42,7 +42,7 @@ async fn one_connection_can_ask_for_several_values_and_ends_with_the_first_that_
 #[tokio::test]
 async fn a_line_that_makes_no_sense_is_answered_like_a_miss() {
     let (mut near, far) = duplex(1 << 10);
-    let serving = tokio::spawn(serve(far, SILENCE, |key| async move { value_of(key) }));
+    let serving = tokio::spawn(serve(far, SILENCE, |key| async move { value_of(key) }, drop));
     near.write_all(&[b'x'; 200]).await.unwrap();
     let mut answer = String::new();
     near.read_to_string(&mut answer).await.unwrap();
@@ -88,14 +88,19 @@ async fn a_node_that_stalls_or_trickles_is_not_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn one_who_asks_nothing_or_takes_nothing_is_left() {
     let (_near, far) = duplex(1 << 10);
-    assert_eq!(serve(far, SILENCE, |key| async move { value_of(key) }).await, Served::default());
+    assert_eq!(serve(far, SILENCE, |key| async move { value_of(key) }, drop).await, Served::default());
     let (mut near, far) = duplex(16);
     let long = Bytes::from(vec![7; 1 << 20]);
     near.write_all(&question(Id::of(&long)).as_bytes()[..16]).await.unwrap();
-    let served = serve(far, SILENCE, |_| {
-        let long = long.clone();
-        async move { Some(long) }
-    });
+    let served = serve(
+        far,
+        SILENCE,
+        |_| {
+            let long = long.clone();
+            async move { Some(long) }
+        },
+        drop,
+    );
     assert_eq!(served.await.values, 0);
 }
 

@@ -232,8 +232,8 @@ async fn take(shared: Arc<Shared>, stream: PeerStream, from: Source, guest: Weak
                 shared.surroundings.traffic.connections_refused.add(1);
                 return;
             };
-            let served = transfer::serve(stream, SILENCE, |key| (shared.surroundings.find)(key)).await;
-            shared.surroundings.traffic.served(served);
+            let Surroundings { find, traffic, .. } = &shared.surroundings;
+            transfer::serve(stream, SILENCE, |key| find(key), |served| traffic.served(served)).await;
         }
     }
 }

@@ -150,8 +150,8 @@ async fn accept(listener: TcpListener, surroundings: Surroundings) {
                 let surroundings = surroundings.clone();
                 serving.spawn(async move {
                     let _ = stream.set_nodelay(true);
-                    let served = transfer::serve(stream, SILENCE, |key| (surroundings.find)(key)).await;
-                    surroundings.traffic.served(served);
+                    let Surroundings { find, traffic, .. } = &surroundings;
+                    transfer::serve(stream, SILENCE, |key| find(key), |served| traffic.served(served)).await;
                     drop(place);
                 });
             }
