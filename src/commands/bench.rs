@@ -1,6 +1,7 @@
 //! `photongate bench`: how fast the packet path is on this machine, and those who serve it.
 
 mod crypto;
+mod dht;
 mod pipeline;
 mod px;
 mod qks;
@@ -30,7 +31,8 @@ Examples:
     photongate bench crypto                                        each kernel in each backend of this machine
     photongate bench reload --peers 100000 --changed 1000
     photongate bench qks --number 1 --concurrency 16
-    photongate bench px --clients 64                               beside etcd, if it is installed")]
+    photongate bench px --clients 64                               beside etcd, if it is installed
+    photongate bench dht --nodes 100                               a network of real nodes")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     bench: Bench,
@@ -44,6 +46,7 @@ enum Bench {
     Reload(reload::Arguments),
     Qks(qks::Arguments),
     Px(px::Arguments),
+    Dht(dht::Arguments),
 }
 
 /// Look-ups in the key dictionary, beside a writer that replaces entries without pause.
@@ -76,6 +79,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Bench::Reload(arguments) => reload::run(arguments),
         Bench::Qks(arguments) => qks::run(arguments),
         Bench::Px(arguments) => px::run(arguments),
+        Bench::Dht(arguments) => dht::run(arguments),
     }
 }
 

@@ -5,7 +5,7 @@ mod connection;
 mod etcd;
 mod grpc;
 mod load;
-mod process;
+pub(super) mod process;
 mod trouble;
 
 use std::fmt::Write as _;

@@ -33,7 +33,7 @@ impl Drop for Process {
 }
 
 /// The processor time that these processes have used together, in user and kernel mode.
-pub(super) fn cpu_time(processes: &[u32]) -> Result<Duration> {
+pub(in crate::commands::bench) fn cpu_time(processes: &[u32]) -> Result<Duration> {
     let ticks_per_second = sysconf(SysconfVar::CLK_TCK)?.context("the system does not say how long its ticks are")?;
     let mut ticks = 0;
     for process in processes {
@@ -44,7 +44,7 @@ pub(super) fn cpu_time(processes: &[u32]) -> Result<Duration> {
 }
 
 /// The memory of a process, in MiB.
-pub(super) fn resident_mib(process: u32) -> Result<u64> {
+pub(in crate::commands::bench) fn resident_mib(process: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).context("a node has ended")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("/proc/PID/status has no VmRSS")?;
     Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? / 1024)
