@@ -139,8 +139,7 @@ async fn measure(arguments: &Arguments, network: &mut Network) -> Result<Measure
     let plan = arguments.plan();
     let begun = Instant::now();
     network.start(plan, &arguments.progress("starting nodes", plan.nodes)).await?;
-    // As many as a value is stored on are what a look-up wants to find.
-    let others = plan.replicas;
+    let others = KNOWN.min(plan.nodes / 2);
     let known =
         network.ask_all(|_| Task::Settle { others }, &arguments.progress("nodes in the network", plan.nodes)).await?;
     let joined = begun.elapsed();
@@ -149,11 +148,18 @@ async fn measure(arguments: &Arguments, network: &mut Network) -> Result<Measure
     let contacts = known.sum::<usize>() as f64 / plan.nodes as f64;
 
     let work = Work { arguments, count: arguments.operations as usize };
-    // Connections are made, and everybody gets to know more of the others.
-    let warm_up = Work { arguments, count: plan.nodes * WARM_UP };
-    warm_up.together(network, "getting to know each other", |count, at_once| Task::LookUp { count, at_once }).await?;
-
     let look_up = |count, at_once| Task::LookUp { count, at_once };
+    // Connections are made, and everybody gets to know more of the others, until that makes look-ups no faster.
+    let warm_up = Work { arguments, count: plan.nodes * WARM_UP };
+    let mut before: Option<Duration> = None;
+    for _ in 0..WARM_UPS {
+        let (_, took) = warm_up.together(network, "getting to know each other", look_up).await?;
+        if before.is_some_and(|before| took > before.mul_f64(NO_FASTER)) {
+            break;
+        }
+        before = Some(took);
+    }
+
     let store = |count, at_once| Task::Store { count, at_once, bytes: arguments.value as usize };
     let look_up = Figures {
         alone: work.alone(network, "looking up", look_up).await?,
@@ -310,8 +316,13 @@ const fn share(count: usize, one: usize, of: usize) -> usize {
 /// A value is kept on so many nodes by default.
 const REPLICAS: usize = 8;
 
-/// Look-ups of each node that do not count.
+/// A node that knows so many others is in the network.
+const KNOWN: usize = 20;
+
+/// Look-ups of each node that do not count, and how often all do as many.
 const WARM_UP: usize = 5;
+const WARM_UPS: u32 = 10;
+const NO_FASTER: f64 = 0.8;
 const LOOK_AROUND: Duration = Duration::from_millis(50);
 
 /// What a shell reports for a command that SIGINT ended: 128 + 2.
