@@ -165,7 +165,7 @@ async fn pieces(
             swarm_due = None;
             let handle = handle.clone();
             under_way
-                .spawn(async move { Ended::Swarm(handle.find(Wanted::Value { key: file, providers: SWARM }).await) });
+                .spawn(async move { Ended::Swarm(handle.find(Wanted::Holders { key: file, providers: SWARM }).await) });
         }
         for action in schedule.decide(now) {
             let handle = handle.clone();

@@ -148,7 +148,7 @@ impl Handle {
         let end = Instant::now() + patience;
         let mut pause = SHORTEST_PAUSE;
         loop {
-            let found = self.find(Wanted::Value { key, providers: wanted + 1 }).await?;
+            let found = self.find(Wanted::Holders { key, providers: wanted + 1 }).await?;
             let others = found.providers.iter().filter(|contact| contact.id != self.me.id).count();
             if others >= wanted || Instant::now() + pause > end {
                 return Ok(others);

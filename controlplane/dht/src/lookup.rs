@@ -218,10 +218,14 @@ impl Lookup {
     fn is_satisfied(&self) -> bool {
         match self.wanted {
             Wanted::Nodes(_) => false,
-            Wanted::Value { providers, .. } => {
-                self.data.is_some() || self.witnesses >= WITNESSES && self.providers.len() >= providers
-            }
+            Wanted::Value { providers, .. } => self.data.is_some() || self.names(providers),
+            Wanted::Holders { providers, .. } => self.names(providers),
         }
+    }
+
+    /// Whether so many are known to have the value.
+    fn names(&self, providers: usize) -> bool {
+        self.witnesses >= WITNESSES && self.providers.len() >= providers
     }
 
     /// Whether the answers so far are too few, or from too far away, to be all there is.
@@ -230,7 +234,7 @@ impl Lookup {
             return false;
         }
         let mut live = self.candidates.iter().filter(|candidate| candidate.state == State::Answered);
-        let misses = matches!(self.wanted, Wanted::Value { .. }) && self.providers.is_empty();
+        let misses = !matches!(self.wanted, Wanted::Nodes(_)) && self.providers.is_empty();
         let is_sparse = live.nth(self.width - 1).zip(self.spacing).is_some_and(|(last, spacing)| {
             last.distance.high > spacing.saturating_mul((self.width * SUSPICIOUS) as u128)
         });

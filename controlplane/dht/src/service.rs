@@ -67,7 +67,7 @@ async fn stat(handle: &Handle, key: Id) -> Result<Answer, Stopped> {
         Some(Keep::Cached) => json!("cached"),
         None => Value::Null,
     };
-    let found = handle.find(Wanted::Value { key, providers: MOST_PROVIDERS }).await?;
+    let found = handle.find(Wanted::Holders { key, providers: MOST_PROVIDERS }).await?;
     let me = handle.me();
     let providers: Vec<_> = found.providers.iter().filter(|contact| contact.id != me.id).collect();
     let size = handle.store().size_of(key);

@@ -84,7 +84,7 @@ pub(super) async fn holders(
     _: Read,
     Path(key): Path<String>,
 ) -> Result<Json<LookUp>, Problem> {
-    find(&handle, Wanted::Value { key: id(&key)?, providers: PROVIDERS }).await
+    find(&handle, Wanted::Holders { key: id(&key)?, providers: PROVIDERS }).await
 }
 
 async fn find(handle: &Handle, wanted: Wanted) -> Result<Json<LookUp>, Problem> {

@@ -49,6 +49,20 @@ fn one_answer_that_names_providers_is_not_enough() {
 }
 
 #[test]
+fn who_looks_for_holders_is_not_content_with_the_value() {
+    let asked = |wanted| {
+        let mut lookup = Lookup::new(wanted, &settings(1), (1..9).map(contact).collect(), None);
+        while let Some(next) = lookup.next() {
+            let value = Some(Known { providers: vec![next], count: 1, data: Some(vec![7]) });
+            lookup.answered(&next, Answer { value, ..naming(vec![]) }, |_| true);
+        }
+        lookup.into_found(9).providers.len()
+    };
+    assert_eq!(asked(Wanted::Value { key: TARGET, providers: 3 }), 1);
+    assert_eq!(asked(Wanted::Holders { key: TARGET, providers: 3 }), 3);
+}
+
+#[test]
 fn who_has_the_value_is_known_by_the_address_it_answers_from() {
     let wanted = Wanted::Value { key: TARGET, providers: 1 };
     let mut lookup = Lookup::new(wanted, &settings(1), vec![contact(1)], None);

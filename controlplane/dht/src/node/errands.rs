@@ -82,7 +82,7 @@ impl Node {
         while let Some((_, lookup)) = self.errands.running.get_mut(&number) {
             let question = match lookup.wanted() {
                 Wanted::Nodes(id) => Question::FindNode(id),
-                Wanted::Value { key, .. } => Question::FindValue(key),
+                Wanted::Value { key, .. } | Wanted::Holders { key, .. } => Question::FindValue(key),
             };
             let Some(contact) = lookup.next() else { break };
             if !self.ask(contact, question, None, Purpose::Lookup(number)) {

@@ -77,6 +77,13 @@ pub enum Wanted {
         /// With so many providers the look-up ends early, and with the value itself.
         providers: usize,
     },
+    /// Who has a value, and not the value itself, which may come with the answers.
+    Holders {
+        /// Its key.
+        key: Id,
+        /// With so many of them the look-up ends early.
+        providers: usize,
+    },
 }
 
 impl Wanted {
@@ -84,7 +91,7 @@ impl Wanted {
     #[must_use]
     pub const fn target(&self) -> Id {
         match self {
-            Self::Nodes(id) | Self::Value { key: id, .. } => *id,
+            Self::Nodes(id) | Self::Value { key: id, .. } | Self::Holders { key: id, .. } => *id,
         }
     }
 }
