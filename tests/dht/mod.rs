@@ -4,8 +4,8 @@
 
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,6 +55,14 @@ impl Places {
         }
     }
 
+    /// The nodes that a node knows from its configuration.
+    fn known_to(&self, node: usize) -> Vec<usize> {
+        match self {
+            Self::Here(_) => (0..node.min(1)).collect(),
+            Self::Namespaces(places) => (0..places.len()).filter(|other| *other != node).collect(),
+        }
+    }
+
     fn command(&self, node: usize) -> Command {
         match self {
             Self::Here(_) => Command::new(PROGRAM),
@@ -86,10 +94,9 @@ impl Nodes {
         let folder = tempfile::tempdir().unwrap();
         if mode == Mode::Closed {
             let site: String = (0..nodes)
-                .map(|node| {
-                    let name = name(node);
-                    format!("[[certificates]]\nname = \"{name}\"\nrole = \"dht\"\nhosts = [\"{name}\"]\n")
-                })
+                .map(name)
+                .chain((0..GUESTS).map(guest_name))
+                .map(|name| format!("[[certificates]]\nname = \"{name}\"\nrole = \"dht\"\nhosts = [\"{name}\"]\n"))
                 .collect();
             fs::write(folder.path().join("site.toml"), site).unwrap();
             let made =
@@ -106,7 +113,8 @@ impl Nodes {
 
     fn configure(&self, node: usize) {
         let address = self.places.address(node);
-        let bootstrap = if node == 0 { String::new() } else { format!("{:?}", self.places.address(0)) };
+        let bootstrap: Vec<_> =
+            self.places.known_to(node).into_iter().map(|other| self.places.address(other)).collect();
         let mode = match (self.mode, &self.places) {
             (Mode::Closed, _) => {
                 let name = name(node);
@@ -117,7 +125,7 @@ impl Nodes {
         };
         let kind = if self.mode == Mode::Plain { "plain" } else { "closed" };
         let text = format!(
-            "listen = \"{address}\"\nmode = \"{kind}\"\nbootstrap = [{bootstrap}]\nsocket = \"{node}.sock\"\n{mode}[state]\n\
+            "listen = \"{address}\"\nmode = \"{kind}\"\nbootstrap = {bootstrap:?}\nsocket = \"{node}.sock\"\n{mode}[state]\n\
              directory = \"state-{node}\"\n[api]\nenabled = false\n{}",
             self.lines
         );
@@ -140,6 +148,12 @@ impl Nodes {
         let mut child = self.nodes[node].take().expect("it runs");
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// Tells a node to stop, and waits until it has.
+    pub(crate) fn stop(&mut self, node: usize) -> ExitStatus {
+        self.signal(node, "-TERM");
+        self.nodes[node].take().expect("it runs").wait().unwrap()
     }
 
     /// Sends a node a signal.
@@ -181,8 +195,22 @@ impl Nodes {
 
     /// Runs the program's own client against a node.
     pub(crate) fn client(&self, node: usize, arguments: &[&str]) -> Output {
-        let socket = self.path(&format!("{node}.sock"));
-        Command::new(PROGRAM).arg("dht").args(arguments).arg("--socket").arg(socket).output().unwrap()
+        ask(&self.socket(node), arguments)
+    }
+
+    /// How they speak to each other.
+    pub(crate) const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Where clients reach a node.
+    pub(crate) fn socket(&self, node: usize) -> PathBuf {
+        self.path(&format!("{node}.sock"))
     }
 
     /// Waits until something is so.
@@ -210,9 +238,14 @@ impl Nodes {
         self.path(&format!("{node}.log"))
     }
 
+    /// What a node has logged, over all its lives.
+    pub(crate) fn log(&self, node: usize) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_path(node)).unwrap_or_default()).into_owned()
+    }
+
     pub(crate) fn logs(&self) -> String {
         let last = |node| {
-            let log = fs::read_to_string(self.log_path(node)).unwrap_or_default();
+            let log = self.log(node);
             let lines: Vec<_> = log.lines().collect();
             lines[lines.len().saturating_sub(25)..].join("\n")
         };
@@ -229,9 +262,44 @@ impl Drop for Nodes {
     }
 }
 
+/// Runs the program's own client against the node at a socket.
+///
+/// # Panics
+/// It does not end.
+pub(crate) fn ask(socket: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.arg("dht").args(arguments).arg("--socket").arg(socket);
+    let client = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut client = Ended(Some(client));
+    let begun = Instant::now();
+    // What it prints is less than a pipe holds.
+    while client.0.as_mut().expect("it is there").try_wait().unwrap().is_none() {
+        assert!(begun.elapsed() < PATIENCE, "{arguments:?} does not end within {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+    client.0.take().expect("it is there").wait_with_output().unwrap()
+}
+
+/// A client that is killed if nobody waits for it.
+struct Ended(Option<Child>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// The name of a node, in its certificate.
 pub(crate) fn name(node: usize) -> String {
     format!("dht-{node}.example")
+}
+
+/// The name of a guest, in its certificate. There is one for [`GUESTS`] of them.
+pub(crate) fn guest_name(guest: usize) -> String {
+    format!("guest-{guest}.example")
 }
 
 /// Bytes that look like chance, the same for the same seed.
@@ -245,6 +313,9 @@ pub(crate) fn bytes(seed: u64, length: usize) -> Vec<u8> {
     };
     (0..length).map(|_| next() as u8).collect()
 }
+
+/// Others that have a certificate of a closed network, beside its nodes.
+pub(crate) const GUESTS: usize = 16;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_photongate");
 

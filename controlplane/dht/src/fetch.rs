@@ -209,6 +209,8 @@ async fn pieces(
                 if failure == Failure::Wrong {
                     tracing::warn!(%from, "a value is not what it should be: {refused}");
                     handle.ban(from).await;
+                } else {
+                    tracing::debug!(%from, "a piece does not come: {refused}");
                 }
                 schedule.failed(piece, from, failure, now);
                 None

@@ -32,6 +32,8 @@ mod simulation;
 mod socket;
 pub mod store;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 pub mod transfer;
 pub mod transport;
