@@ -4,7 +4,10 @@
 mod dht;
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use dht::{Mode, Nodes, bytes};
 use serde_json::Value;
@@ -37,32 +40,47 @@ fn what_was_put_stays_when_the_node_that_put_it_is_gone() {
 fn an_upload_that_is_killed_goes_on_without_sending_what_is_there() {
     let mut nodes = Nodes::start(Mode::Plain, 4);
     let path = nodes.path("large");
-    let file = bytes(3, 30 << 20);
+    let file = bytes(3, PIECES as usize * PIECE as usize);
     fs::write(&path, &file).unwrap();
-    let socket = nodes.path("3.sock");
     let mut client = Command::new(env!("CARGO_BIN_EXE_photongate"))
         .args(["dht", "put"])
         .arg(&path)
         .arg("--socket")
-        .arg(socket)
+        .arg(nodes.socket(3))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    nodes.eventually("some pieces are there", |nodes| nodes.status(3)["values_held"].as_u64() >= Some(10));
+    // On its disk, without asking the node: that would take longer than the rest of the upload.
+    let values = nodes.path("state-3/values");
+    while values_in(&values) < 5 {
+        assert!(client.try_wait().unwrap().is_none(), "{}", nodes.logs());
+        thread::sleep(Duration::from_millis(1));
+    }
     client.kill().unwrap();
     client.wait().unwrap();
     // The node that had them, too, comes back with what it has on disk.
     nodes.kill(3);
     nodes.run(3);
     nodes.wait_until_in(3);
-    let there = nodes.status(3)["values_held"].as_u64().unwrap();
+    let there = values_in(&values);
+    assert!((5..PIECES).contains(&there), "{there} of {PIECES} pieces were there");
+
+    // To the node comes what was not there, and to no other node anything twice.
     let put = nodes.put(3, &file);
-    let sent = put["sent_pieces"].as_u64().unwrap();
-    assert!(sent <= 120 - there, "{there} of 120 pieces were there, and {sent} were sent: {put}");
+    let missing = PIECES - there;
+    assert_eq!((&put["sent_pieces"], &put["sent_bytes"]), (&missing.into(), &(missing * PIECE).into()), "{put}");
+    let list = photongate_dht::manifest::Manifest::new(
+        file.chunks(PIECE as usize).map(photongate_dht::manifest::Piece::of).collect(),
+    );
+    let all = PIECES * PIECE + list.unwrap().to_bytes().len() as u64;
+    let received = |nodes: &Nodes| [0, 1, 2].map(|node| nodes.status(node)["value_bytes_received"].as_u64().unwrap());
+    nodes.eventually("each has all", |nodes| received(nodes).iter().all(|received| *received >= all));
+    assert_eq!(received(&nodes), [all; 3]);
     let again = nodes.put(3, &file);
     assert_eq!((&again["sent_pieces"], &again["sent_bytes"]), (&Value::from(0), &Value::from(0)), "{again}");
     assert!(got(&nodes, 0, key(&put)) == file);
+    assert_eq!(received(&nodes), [all; 3], "nothing is sent again");
 }
 
 #[test]
@@ -154,6 +172,20 @@ fn key(put: &Value) -> &str {
     put["key"].as_str().unwrap()
 }
 
+/// How many values a node has on its disk, as far as they are whole.
+fn values_in(folder: &Path) -> u64 {
+    let entries = |folder: &Path| -> Vec<_> {
+        fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+    };
+    let shelves: Vec<_> = entries(folder).iter().flat_map(|keep| entries(keep)).collect();
+    let files = shelves.iter().flat_map(|shelf| entries(shelf));
+    files.filter(|file| file.file_name().is_some_and(|name| name.len() == 64)).count() as u64
+}
+
 fn status(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
+
+/// A file of so many pieces, each of so many bytes.
+const PIECES: u64 = 48;
+const PIECE: u64 = 256 << 10;

@@ -20,6 +20,8 @@ import threading
 import time
 
 PATIENCE = 10.0
+# A node that somebody told of may be gone.
+SILENCE = 2.0
 LONGEST_VALUE = 1 << 20
 
 
@@ -36,14 +38,14 @@ class Client:
         self.me = {"id": os.urandom(32).hex(), "addr": host, "port": self.udp.getsockname()[1]}
         self.tokens = {}
 
-    def ask(self, node, kind, **params):
+    def ask(self, node, kind, patience=PATIENCE, **params):
         """Sends a query until it is answered, and gives the result."""
         magic = secrets.randbits(64)
         if node in self.tokens:
             params["token"] = self.tokens[node]
         query = {"magic": magic, "requestor": self.me, "type": kind, "params": params}
         datagram = json.dumps(query).encode()
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience
         while time.monotonic() < end:
             self.udp.sendto(datagram, node)
             try:
@@ -77,19 +79,20 @@ class Client:
     def look_up(self, start, kind, key):
         """Asks nearer and nearer nodes. Gives the result of the first that satisfies, or the nodes nearest to the key."""
         key_number = int(key, 16)
-        known, asked = {start: None}, set()
+        known, asked, answered = {start: None}, set(), set()
         while True:
             waiting = [node for node in known if node not in asked]
             waiting.sort(key=lambda node: known[node] ^ key_number if known[node] is not None else 0)
             if not waiting or len(asked) > 64:
-                return None, sorted(asked, key=lambda node: (known[node] or 0) ^ key_number)
+                return None, sorted(answered, key=lambda node: known[node] ^ key_number)
             node = waiting[0]
             asked.add(node)
             try:
-                result = self.ask(node, kind, id=key, pad="." * 400)
+                result = self.ask(node, kind, PATIENCE if node == start else SILENCE, id=key, pad="." * 400)
             except (TimeoutError, Refused):
                 continue
             known[node] = int(result["id"], 16)
+            answered.add(node)
             if kind == "find_value" and ("data" in result or result.get("providers")):
                 return result, None
             for other in result.get("nodes", []):
