@@ -1,4 +1,7 @@
-//! The example of `config/dht`: its configurations, and the reference that describes them.
+//! The example of `config/dht`: its configurations, the reference that describes them, and the script that runs nodes.
+
+#[path = "support/script.rs"]
+mod script;
 
 use std::path::{Path, PathBuf};
 
@@ -55,6 +58,16 @@ fn what_is_commented_out_in_the_example_is_what_counts_anyway() {
     let without = DhtConfig::load(&example(FILES[0])).unwrap().config;
     assert_eq!((with.config.limits, with.config.timing), (without.limits, without.timing));
     assert_eq!(with.config.mode, without.mode);
+}
+
+#[test]
+fn the_script_runs_nodes_and_leaves_nothing_behind() {
+    script::says_and_leaves_nothing("scripts/dht-nodes.sh", &["3", "--once"], "hello, 3 nodes");
+}
+
+#[test]
+fn ctrl_c_and_ctrl_d_stop_the_nodes_and_leave_nothing_behind() {
+    script::keys_stop("scripts/dht-nodes.sh 3", 3);
 }
 
 fn example(file: &str) -> PathBuf {

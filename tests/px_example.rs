@@ -1,13 +1,11 @@
 //! The example cluster of `config/px`: its configurations, the reference that describes them, and the script that runs a cluster.
 
+#[path = "support/script.rs"]
+mod script;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
-use std::time::Duration;
 
 use photongate_net::pki::{Role, Site};
 use photongate_px::config::PxConfig;
@@ -74,60 +72,17 @@ fn what_is_commented_out_in_the_example_is_what_counts_anyway() {
 
 #[test]
 fn the_script_runs_a_cluster_and_leaves_nothing_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let run = Command::new("scripts/px-cluster.sh")
-        .args(["3", "--once"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("PHOTONGATE", env!("CARGO_BIN_EXE_photongate"))
-        .env("TMPDIR", folder.path())
-        .output()
-        .unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    assert!(run.status.success() && said.contains("hello, 3 nodes"), "{said}");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{said}");
+    script::says_and_leaves_nothing("scripts/px-cluster.sh", &["3", "--once"], "hello, 3 nodes");
 }
 
 #[test]
 fn ctrl_c_and_ctrl_d_stop_the_cluster_and_leave_nothing_behind() {
-    for key in ["\x03", "\x04"] {
-        let folder = tempfile::tempdir().unwrap();
-        // A terminal of its own, which makes of the key what it makes of it for people.
-        let mut terminal = Command::new("script")
-            .args(["-qefc", "scripts/px-cluster.sh 3", "/dev/null"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .env("PHOTONGATE", env!("CARGO_BIN_EXE_photongate"))
-            .env("TMPDIR", folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let shown = BufReader::new(terminal.stdout.take().unwrap());
-        let (tell, lines) = mpsc::channel();
-        let reading = thread::spawn(move || shown.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        while !lines.recv_timeout(PATIENCE).expect("it says how it stops").contains("removes the folder") {}
-        assert!(processes_in(folder.path()).len() > 3, "three nodes and the script");
-        terminal.stdin.as_mut().unwrap().write_all(key.as_bytes()).unwrap();
-        // What is shown ends with the script.
-        while lines.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Disconnected) {}
-        reading.join().unwrap().unwrap();
-        terminal.wait().unwrap();
-        assert_eq!(processes_in(folder.path()), Vec::<PathBuf>::new(), "{key:?}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{key:?}");
-    }
-}
-
-/// The processes that are at home in a folder.
-fn processes_in(folder: &Path) -> Vec<PathBuf> {
-    let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    // Those that have ended in the meantime, and all that are no processes, are nowhere.
-    processes.filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|home| home.starts_with(folder))).collect()
+    script::keys_stop("scripts/px-cluster.sh 3", 3);
 }
 
 fn example(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config/px").join(file)
 }
 
-/// Far more than a cluster takes to start or stop.
-const PATIENCE: Duration = Duration::from_secs(90);
 const FILES: [&str; 3] = ["px-1.toml", "px-2.json", "px-3.json"];
 const REFERENCE: &str = include_str!("../docs/reference/px.toml.md");
