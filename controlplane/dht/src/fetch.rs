@@ -217,12 +217,15 @@ async fn pieces(
             }
             Ended::LookedUp { piece, found } => {
                 let found = found?;
+                schedule.met(others(handle, &found.nearest));
                 schedule.looked_up(piece, others(handle, &found.providers), now);
                 let bytes = found.data.map(Bytes::from);
                 bytes.filter(|_| schedule.has(piece)).map(|bytes| Arrived { piece, bytes, from: None })
             }
             Ended::Swarm(found) => {
-                swarm.members.extend(others(handle, &found?.providers));
+                let found = found?;
+                schedule.met(others(handle, &found.nearest));
+                swarm.members.extend(others(handle, &found.providers));
                 schedule.join_swarm(swarm.members.iter().copied());
                 swarm_due = Some(Instant::now() + SWARM_AGAIN);
                 None

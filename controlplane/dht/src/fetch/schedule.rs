@@ -3,7 +3,8 @@
 //! Pieces come in any order, from several nodes at once. Nodes that are known to have the whole file, or to be fetching it as well, are
 //! its *swarm*: each may have any piece. Others are known to *hold* certain pieces, found by looking these up. A node that answers
 //! falsely is never asked again; one that is slow or dead rests, and is left in the end; a piece that takes too long is asked of a second
-//! node beside the first. A piece that nobody has after several look-ups ends the fetch.
+//! node beside the first, of those that are known to be there if possible: who lies can name many that are not. A piece that nobody has after
+//! several look-ups ends the fetch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -81,6 +82,8 @@ struct Piece<P> {
     holders: BTreeSet<P>,
     /// Who of the swarm had it not, and when to ask again.
     missed: BTreeMap<P, Duration>,
+    /// Whether somebody did not send it who was asked.
+    has_failed: bool,
     look_up: LookUp,
     look_ups: u32,
 }
@@ -98,6 +101,8 @@ struct Peer {
     strikes: u32,
     rests_until: Duration,
     is_left: bool,
+    /// Whether it has answered or sent something, and did not fail since.
+    is_there: bool,
 }
 
 impl<P: Copy + Ord> Schedule<P> {
@@ -120,6 +125,7 @@ impl<P: Copy + Ord> Schedule<P> {
             asked: Vec::new(),
             holders: BTreeSet::new(),
             missed: BTreeMap::new(),
+            has_failed: false,
             look_up: LookUp::Due(Duration::ZERO),
             look_ups: 0,
         };
@@ -141,6 +147,11 @@ impl<P: Copy + Ord> Schedule<P> {
         self.swarm.extend(peers);
     }
 
+    /// These nodes have answered, whatever they were asked: they are there.
+    pub fn met(&mut self, peers: impl IntoIterator<Item = P>) {
+        peers.into_iter().for_each(|peer| self.peer(peer).is_there = true);
+    }
+
     /// A look-up of this piece is over, and found these.
     pub fn looked_up(&mut self, piece: usize, holders: impl IntoIterator<Item = P>, now: Duration) {
         let pause = self.settings.rest * (1 << self.pieces[piece].look_ups.min(MOST_DOUBLINGS));
@@ -158,6 +169,7 @@ impl<P: Copy + Ord> Schedule<P> {
         }
         self.no_more_under_way(piece, peer);
         self.peer(peer).strikes = 0;
+        self.met([peer]);
         self.has(piece)
     }
 
@@ -172,6 +184,7 @@ impl<P: Copy + Ord> Schedule<P> {
     pub fn failed(&mut self, piece: usize, peer: P, why: Failure, now: Duration) {
         self.no_more_under_way(piece, peer);
         let Settings { rest, strikes, .. } = self.settings;
+        self.pieces[piece].has_failed = true;
         match why {
             Failure::Miss => {
                 let piece = &mut self.pieces[piece];
@@ -183,6 +196,7 @@ impl<P: Copy + Ord> Schedule<P> {
                 let peer = self.peer(peer);
                 peer.rests_until = now + rest * (1 << peer.strikes.min(MOST_DOUBLINGS));
                 peer.strikes += 1;
+                peer.is_there = false;
                 peer.is_left |= peer.strikes >= strikes;
             }
         }
@@ -266,7 +280,8 @@ impl<P: Copy + Ord> Schedule<P> {
         (MANY * self.usual).clamp(late, LATEST * late)
     }
 
-    /// The node to ask for this piece now: of those that may have it, the one that is asked for the least.
+    /// The node to ask for this piece now: of those that may have it, the one that is asked for the least. If somebody was asked in vain, of
+    /// those that are there.
     fn best_of(&self, piece: usize, now: Duration) -> Option<P> {
         let wanted = &self.pieces[piece];
         let may = |peer: &&P| {
@@ -278,8 +293,12 @@ impl<P: Copy + Ord> Schedule<P> {
         };
         let under_way = |peer: &P| self.peers.get(peer).map_or(0, |peer| peer.under_way);
         let sources = wanted.holders.iter().chain(self.swarm.difference(&wanted.holders)).filter(may);
+        let mut candidates: Vec<_> = sources.copied().collect();
+        let is_there = |peer: &P| self.peers.get(peer).is_some_and(|peer| peer.is_there);
+        if (wanted.has_failed || !wanted.asked.is_empty()) && candidates.iter().any(is_there) {
+            candidates.retain(is_there);
+        }
         // Equal ones take turns, each piece beginning with another, and each node as well: or all would ask the same one.
-        let candidates: Vec<_> = sources.copied().collect();
         let least = candidates.iter().map(&under_way).min()?;
         let equal: Vec<_> = candidates.into_iter().filter(|peer| under_way(peer) == least).collect();
         equal.get(mixed(self.seed ^ mixed(piece as u64)) as usize % equal.len()).copied()

@@ -65,6 +65,19 @@ fn a_piece_that_takes_too_long_is_asked_of_a_second_node_and_the_first_answer_co
 }
 
 #[test]
+fn after_one_that_is_not_there_a_piece_is_asked_of_one_that_is() {
+    for invented in ["nobody 1", "nobody 2", "nobody 3"] {
+        let mut schedule = schedule(1, ["nobody 1", "nobody 2", "nobody 3"]);
+        let (_, first) = asks(&schedule.decide(NOW))[0];
+        schedule.looked_up(0, ["holder", invented], NOW);
+        schedule.met(["holder"]);
+        assert_eq!(asks(&schedule.clone().decide(SETTINGS.late)), [(0, "holder")], "beside one that is late");
+        schedule.failed(0, first, Failure::Unreachable, NOW);
+        assert_eq!(asks(&schedule.decide(NOW)), [(0, "holder")], "after one that failed");
+    }
+}
+
+#[test]
 fn a_piece_that_the_swarm_does_not_have_is_asked_of_those_who_hold_it() {
     let mut schedule = schedule(1, ["swarm"]);
     assert_eq!(schedule.decide(NOW), [Action::LookUp { piece: 0 }, Action::Ask { piece: 0, peer: "swarm" }]);
