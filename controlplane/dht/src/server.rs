@@ -114,7 +114,8 @@ impl Dht {
         let handle = Handle::new(me, told_in, store.clone(), Arc::clone(&transport), Arc::clone(&board));
         let node = Node::new(settings(&config, &store), me, Box::new(random));
         let known = KnownNodes::open(&folder.path().join("nodes.txt"), &config);
-        let turns = Turns::new(node, events, told, handle.clone(), known, Pulls::new(config.limits.pulls), config.timing.keep);
+        let turns =
+            Turns::new(node, events, told, handle.clone(), known, Pulls::new(config.limits.pulls), config.timing.keep);
         let effort = Effort { at_once: config.limits.pieces, patience: config.timing.patience };
         let (listener, file) = unix_socket::listen_at(&config.socket)?;
         let listener = UnixListener::from_std(listener).map_err(at(&config.socket))?;

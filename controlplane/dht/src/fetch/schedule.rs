@@ -184,7 +184,8 @@ impl<P: Copy + Ord> Schedule<P> {
     pub fn failed(&mut self, piece: usize, peer: P, why: Failure, now: Duration) {
         self.no_more_under_way(piece, peer);
         let Settings { rest, strikes, .. } = self.settings;
-        self.pieces[piece].has_failed = true;
+        // Who says that it does not have it is there.
+        self.pieces[piece].has_failed |= why != Failure::Miss;
         match why {
             Failure::Miss => {
                 let piece = &mut self.pieces[piece];
