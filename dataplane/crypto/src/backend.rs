@@ -5,6 +5,7 @@
 #[cfg(all(target_arch = "aarch64", target_endian = "little"))]
 #[expect(unsafe_code, reason = "the vector kernels")]
 mod arm;
+pub mod ordinary;
 #[cfg(not(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little"))))]
 mod other;
 mod portable;

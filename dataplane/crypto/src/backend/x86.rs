@@ -1,6 +1,7 @@
 //! The kernels for x86-64 processors, and which of them a processor with given features uses.
 
 mod aes;
+pub(in crate::backend) mod ordinary;
 mod sha1;
 
 use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
