@@ -18,28 +18,28 @@ impl Sum {
     pub const ZERO: Self = Self { words: 0, odd: false };
 
     /// The sum with `bytes` appended.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn add_bytes(self, bytes: &[u8]) -> Self {
         self.append(Self { words: sum_words(bytes), odd: !bytes.len().is_multiple_of(2) })
     }
 
     /// The sum with one big-endian 16-bit word appended.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn add_u16(self, word: u16) -> Self {
         self.append(Self { words: u64::from(word.to_be()), odd: false })
     }
 
     /// The sum with one big-endian 64-bit number appended.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn add_u64(self, number: u64) -> Self {
         self.append(Self { words: number.to_be(), odd: false })
     }
 
     /// The sum with what `other` is the sum of appended.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn append(self, other: Self) -> Self {
         let words = if self.odd { u64::from(fold(other.words).swap_bytes()) } else { other.words };
@@ -48,14 +48,14 @@ impl Sum {
 
     /// The sum folded to 16 bits and not complemented: what NICs that compute the checksum of TCP or UDP want to find
     /// in its field, taken over the pseudo-header.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn folded(self) -> u16 {
         u16::from_be(fold(self.words))
     }
 
     /// The checksum: the complement of the folded sum, in host order.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn checksum(self) -> u16 {
         !self.folded()
