@@ -64,7 +64,7 @@ impl Outcome {
 }
 
 impl<'a, 'b> Burst<'a, 'b> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(frames: &'a mut [Frame<'b>], outcomes: &'a mut [Outcome]) -> Self {
         let mut received = [0; MAX_BURST];
         for (received, frame) in received.iter_mut().zip(frames.iter()) {
@@ -74,14 +74,14 @@ impl<'a, 'b> Burst<'a, 'b> {
     }
 
     /// Settles the packet in `lane` and takes it out of those `alive`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn drop_packet(&mut self, alive: &mut Lanes, lane: usize, reason: DropReason) {
         alive.remove(lane);
         self.settle(lane, Verdict::Dropped(reason), Action::Discard);
     }
 
     /// Settles the packet in `lane`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn settle(&mut self, lane: usize, verdict: Verdict, action: Action) {
         if let Some(outcome) = self.outcomes.get_mut(lane) {
             outcome.verdict = verdict;
@@ -91,7 +91,7 @@ impl<'a, 'b> Burst<'a, 'b> {
 
     /// Begins to fetch what the packets in `lanes` have behind their headers: kernels read so many packets at a time that the processor
     /// does not see by itself what comes next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prefetch_payloads(&self, lanes: Lanes) {
         for lane in lanes {
             let Some(payload) = self.frames.get(lane).and_then(|frame| frame.bytes().get(AT_HAND..)) else { continue };
@@ -100,7 +100,7 @@ impl<'a, 'b> Burst<'a, 'b> {
     }
 
     /// Tells of each packet in `lanes` which peer it came from or goes to.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn name_peers(&mut self, lanes: Lanes) {
         for lane in lanes {
             if let (Some(outcome), Some(packet)) = (self.outcomes.get_mut(lane), self.packets.get(lane)) {

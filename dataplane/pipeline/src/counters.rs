@@ -34,7 +34,7 @@ impl VerdictCounters {
 
     /// Counts packets as [`count`](Self::count) does. Verdicts that are the same several times in a row, as they mostly are,
     /// are added up first, so that one addition to a counter does not wait for the one before.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn count_all(&self, packets: impl Iterator<Item = (Verdict, usize)>) {
         let mut run = (0, 0, 0);
         for (verdict, bytes) in packets {

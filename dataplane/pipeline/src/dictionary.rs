@@ -58,14 +58,14 @@ impl Entry {
     }
 
     /// What `worker` counts for the peer; `None` if there is no such worker.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn counters(&self, worker: usize) -> Option<&PeerCounters> {
         self.workers.get(worker)
     }
 
     /// Begins to fetch all of it. Done for a whole burst in a row, the memory accesses overlap, which they would not where each packet's
     /// result decides what is done next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prefetch(&self) {
         prefetch(&self.peer);
         prefetch(&self.workers);
@@ -117,7 +117,7 @@ impl PeerState {
     }
 
     /// What `worker` counts for this peer; `None` if there is no such worker.
-    #[inline]
+    #[inline(always)]
     pub fn counters(&self, worker: usize) -> Option<&PeerCounters> {
         self.workers.get(worker)
     }

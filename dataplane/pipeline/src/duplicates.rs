@@ -114,9 +114,21 @@ impl DuplicateFilter {
     /// Where a packet with this authentication tag, sent at `sent`, is recorded: worked out once for all that follows.
     #[inline(always)]
     pub fn locate(&self, tag: &[u8; 16], sent: UnixNanos) -> Spot {
+        let mut spot = Spot::NONE;
+        self.locate_at(tag, sent, &mut spot);
+        spot
+    }
+
+    /// As [`locate`](Self::locate), where `spot` is. It is written there word by word: to copy it from elsewhere a moment after it was
+    /// written, in vectors, would have to wait for the words to leave for memory.
+    #[inline(always)]
+    pub(crate) fn locate_at(&self, tag: &[u8; 16], sent: UnixNanos, spot: &mut Spot) {
         let generation = self.generation(sent);
         let key = self.mix(tag);
-        Spot { sent, generation, block: self.position(generation, key), pattern: self.pattern(key) }
+        spot.sent = sent;
+        spot.generation = generation;
+        spot.block = self.position(generation, key);
+        self.pattern(key, &mut spot.pattern);
     }
 
     /// Starts to fetch what [`contains_at`](Self::contains_at) and [`insert_at`](Self::insert_at) will need. Called for
@@ -137,7 +149,7 @@ impl DuplicateFilter {
     }
 
     /// Whether the packet was recorded. Changes nothing.
-    #[inline]
+    #[inline(always)]
     pub fn contains_at(&self, spot: &Spot) -> Seen {
         if !self.holds(spot.generation, spot.sent) {
             return Seen::Expired;
@@ -149,7 +161,7 @@ impl DuplicateFilter {
 
     /// Records the packet and says whether it had been recorded before. Both its tag and its payload hash must have
     /// been verified.
-    #[inline]
+    #[inline(always)]
     pub fn insert_at(&mut self, spot: &Spot) -> Seen {
         let Spot { sent, generation, block, ref pattern } = *spot;
         if !self.holds(generation, sent) {
@@ -157,7 +169,8 @@ impl DuplicateFilter {
         }
         let block = &mut self.blocks[block];
         if block.generation != generation {
-            *block = Block { generation, bits: *pattern };
+            block.generation = generation;
+            block.bits.copy_from_slice(pattern);
         } else if block.has(pattern) {
             return Seen::Duplicate;
         } else {
@@ -177,21 +190,21 @@ impl DuplicateFilter {
     }
 
     /// Whether a packet of this generation, if it was ever recorded, still is.
-    #[inline]
+    #[inline(always)]
     fn holds(&self, generation: u64, sent: UnixNanos) -> bool {
         let overwritten = generation.saturating_add(GENERATIONS as u64) <= self.newest;
         !overwritten && sent.distance(self.now) <= self.time_threshold && sent >= self.earliest
     }
 
     /// The generation of what was sent at `sent`: most often that of now, which takes no division.
-    #[inline]
+    #[inline(always)]
     fn generation(&self, sent: UnixNanos) -> u64 {
         let is_current = sent.0.wrapping_sub(self.current_start) < self.span;
         if is_current { self.current } else { sent.0 / self.span }
     }
 
     /// Where the key's block is: always inside `blocks`.
-    #[inline]
+    #[inline(always)]
     fn position(&self, generation: u64, key: u64) -> usize {
         let block = ((u128::from(key) * self.blocks_per_generation as u128) >> 64) as usize;
         ring_place(generation) * self.blocks_per_generation + block
@@ -199,7 +212,7 @@ impl DuplicateFilter {
 
     /// 64 bits that stand for the tag. Two of the keys of one generation agree in all of them about never (one pair
     /// in 2⁶⁴), so they are enough to draw everything else from.
-    #[inline]
+    #[inline(always)]
     fn mix(&self, tag: &[u8; 16]) -> u64 {
         let tag = u128::from_le_bytes(*tag);
         fold(tag as u64 ^ self.seed[0], (tag >> 64) as u64 ^ self.seed[1])
@@ -207,26 +220,25 @@ impl DuplicateFilter {
 
     /// The bits that stand for the key: `probes` in each word of a block.
     #[inline(always)]
-    fn pattern(&self, key: u64) -> [u64; WORDS] {
+    fn pattern(&self, key: u64, pattern: &mut [u64; WORDS]) {
         // With the number known, the loops become straight code.
         match self.probes {
-            1 => self.draw::<1>(key),
-            2 => self.draw::<2>(key),
-            3 => self.draw::<3>(key),
-            _ => self.draw::<4>(key),
+            1 => self.draw::<1>(key, pattern),
+            2 => self.draw::<2>(key, pattern),
+            3 => self.draw::<3>(key, pattern),
+            _ => self.draw::<4>(key, pattern),
         }
     }
 
     #[inline(always)]
-    fn draw<const N: usize>(&self, key: u64) -> [u64; WORDS] {
-        let mut pattern = [0; WORDS];
-        for stream in &STREAMS[..N] {
-            let draw = fold(key ^ stream, self.seed[0] ^ stream.rotate_left(32));
-            for (n, word) in pattern.iter_mut().enumerate() {
-                *word |= 1 << (draw >> (6 * n) & 63);
-            }
+    fn draw<const N: usize>(&self, key: u64, pattern: &mut [u64; WORDS]) {
+        let mut draws = [0; N];
+        for (draw, stream) in draws.iter_mut().zip(&STREAMS) {
+            *draw = fold(key ^ stream, self.seed[0] ^ stream.rotate_left(32));
         }
-        pattern
+        for (n, word) in pattern.iter_mut().enumerate() {
+            *word = draws.iter().fold(0, |bits, draw| bits | 1 << (draw >> (6 * n) & 63));
+        }
     }
 }
 
@@ -258,13 +270,13 @@ struct Block {
 impl Block {
     const EMPTY: Self = Self { generation: NEVER, bits: [0; WORDS] };
 
-    #[inline]
+    #[inline(always)]
     fn has(&self, pattern: &[u64; WORDS]) -> bool {
         let missing = self.bits.iter().zip(pattern).fold(0, |missing, (bits, wanted)| missing | (wanted & !bits));
         missing == 0
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, pattern: &[u64; WORDS]) {
         for (bits, wanted) in self.bits.iter_mut().zip(pattern) {
             *bits |= wanted;
@@ -295,7 +307,7 @@ fn ring_place(generation: u64) -> usize {
 }
 
 /// Multiplies to 128 bits and folds the halves together: every bit of the result depends on every bit of both factors.
-#[inline]
+#[inline(always)]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64

@@ -61,7 +61,7 @@ pub(crate) enum UdpChecksum {
 
 /// Encapsulates the packet in `frame`, whose payload `header` vouches for. What stood behind the datagram is cut off.
 /// `None`, and nothing changed, if there is no room.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub(crate) fn encapsulate<H: Header>(
     frame: &mut Frame<'_>,
@@ -104,7 +104,7 @@ pub(crate) fn encapsulate<H: Header>(
 
 /// Takes the packet in `frame` out of its encapsulation. What stood behind the datagram, padding as it were, is cut off.
 /// `None`, and nothing changed, if it is too short to have been encapsulated.
-#[inline]
+#[inline(always)]
 #[must_use]
 pub(crate) fn decapsulate(frame: &mut Frame<'_>, packet: &mut Packet) -> Option<()> {
     let (overhead, next_protocol) = (packet.encapsulation.overhead(), packet.next_protocol);
@@ -119,7 +119,7 @@ pub(crate) fn decapsulate(frame: &mut Frame<'_>, packet: &mut Packet) -> Option<
 }
 
 /// Sets length and protocol of the IP header, and the checksum of IPv4's.
-#[inline]
+#[inline(always)]
 fn set_ip(datagram: &mut [u8], packet: &Packet, datagram_len: u16, protocol: IpProtocol) -> Option<()> {
     match packet.source {
         IpAddr::V4(_) => {
@@ -136,7 +136,7 @@ fn set_ip(datagram: &mut [u8], packet: &Packet, datagram_len: u16, protocol: IpP
     Some(())
 }
 
-#[inline]
+#[inline(always)]
 fn pseudo_header(packet: &Packet, udp_len: u16) -> Sum {
     match (packet.source, packet.destination) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {

@@ -70,7 +70,7 @@ impl<'b> Frame<'b> {
 
     /// Makes a gap of `gap` bytes after the first `header_len` bytes, which move towards the front; `None` if there is no room.
     /// The gap holds what was there before: the caller overwrites all of it.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn open_gap(&mut self, header_len: usize, gap: usize) -> Option<()> {
         let start = self.start.checked_sub(gap)?;
@@ -81,7 +81,7 @@ impl<'b> Frame<'b> {
     }
 
     /// Takes out the `gap` bytes after the first `header_len` bytes, which move towards the payload; `None` if the packet is too short.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn close_gap(&mut self, header_len: usize, gap: usize) -> Option<()> {
         let start = self.start.checked_add(gap)?;
@@ -110,7 +110,7 @@ impl<'b> Frame<'b> {
 
 /// Moves headers within the buffer. Those of most packets have one of two lengths, and what has a fixed length is moved by
 /// a few instructions in place of a call.
-#[inline]
+#[inline(always)]
 fn move_header(buffer: &mut [u8], header: Range<usize>, to: usize) {
     match header.len() {
         ETHERNET_AND_IPV4 => move_fixed::<ETHERNET_AND_IPV4>(buffer, header.start, to),
@@ -119,7 +119,7 @@ fn move_header(buffer: &mut [u8], header: Range<usize>, to: usize) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn move_fixed<const N: usize>(buffer: &mut [u8], from: usize, to: usize) {
     let header: [u8; N] = buffer[from..from + N].try_into().expect("the range is as long as the array");
     buffer[to..to + N].copy_from_slice(&header);

@@ -4,6 +4,7 @@
 //! cause changes any state. Only when MAC *and* payload hash agree, or the tag over both, do duplicate filter and rate limits
 //! take note.
 
+use crate::addresses::Addresses;
 use crate::burst::{Action, Burst};
 use crate::clock::Clock;
 use crate::dictionary::{Entry, KeyDictionary};
@@ -14,13 +15,11 @@ use crate::peers::Peers;
 use crate::pipeline::Pipeline;
 use crate::probe::{Probe, Stage};
 use crate::segment_size;
-use crate::settings::Route;
 use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
 use photongate_crypto::{HashJob, MacJob, Tag};
 use photongate_drkey::{AsAsKey, EpochMiss, host_as_input, host_host_input};
 use photongate_wire::{EpochNanos, Lf, UnixNanos, lf};
-use std::net::IpAddr;
 
 /// What the look-up found for a packet: the key to check it with, and when it says it was sent.
 #[derive(Clone, Copy)]
@@ -36,23 +35,12 @@ pub(crate) type Entries<'d> = [Option<&'d Entry>; MAX_BURST];
 /// What was found for each packet.
 pub(crate) type AllFound<'d> = [Option<Found<'d>>; MAX_BURST];
 
-/// Where the duplicate filter records each packet in `lanes`, in their order.
-#[derive(Default)]
-struct Spots {
-    lanes: Lanes,
-    spots: ArrayVec<Spot, MAX_BURST>,
-}
-
-impl Spots {
-    /// Those of the packets that are still `alive`.
-    #[inline]
-    fn of(&self, alive: Lanes) -> impl Iterator<Item = (usize, &Spot)> {
-        self.lanes.into_iter().zip(&self.spots).filter(move |(lane, _)| alive.contains(*lane))
-    }
-}
+/// Where the duplicate filter records each packet.
+type Spots = [Spot; MAX_BURST];
 
 impl Pipeline {
     /// Takes the packets in `alive` through all inbound stages. All of them are settled at the end.
+    #[inline(always)]
     pub(crate) fn inbound<D: KeyDictionary + ?Sized, P: Probe>(
         &mut self,
         burst: &mut Burst<'_, '_>,
@@ -77,7 +65,7 @@ impl Pipeline {
         if !lf2.is_empty() {
             self.check_tags(burst, &mut alive, lf2, &found);
         }
-        let mut spots = Spots::default();
+        let mut spots = [Spot::NONE; MAX_BURST];
         self.locate(burst, alive, &found, &mut spots);
         self.check_sources(burst, &mut alive);
         probe.end_of(Stage::Mac);
@@ -94,6 +82,7 @@ impl Pipeline {
     }
 
     /// Finds each packet's key by its time, and refuses what was sent outside the time threshold.
+    #[inline(always)]
     fn find_keys<'d>(
         &self,
         burst: &mut Burst<'_, '_>,
@@ -111,6 +100,7 @@ impl Pipeline {
         }
     }
 
+    #[inline(always)]
     fn find_key<'d>(
         &self,
         burst: &Burst<'_, '_>,
@@ -140,6 +130,7 @@ impl Pipeline {
     }
 
     /// Refuses what no limit would let through anyway, before any of the costly steps. Nothing is taken from the limits.
+    #[inline(always)]
     fn check_limits(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, found: &AllFound<'_>, now: Clock) {
         let unlimited = self.settings.authenticated.is_unlimited() && self.settings.overall.is_unlimited();
         for lane in *alive {
@@ -162,6 +153,7 @@ impl Pipeline {
     }
 
     /// Derives each LF packet's key and compares its MAC.
+    #[inline(always)]
     fn check_macs(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, lf2: Lanes, found: &AllFound<'_>) {
         let mut lanes: ArrayVec<usize, MAX_BURST> = ArrayVec::new();
         let mut jobs: ArrayVec<MacJob<'_>, MAX_BURST> = ArrayVec::new();
@@ -213,55 +205,49 @@ impl Pipeline {
 
     /// Refuses what one peer sends from the address of another one's host: its key vouches only for its own. An address that
     /// lies behind no peer we know of may be anybody's.
+    #[inline(always)]
     fn check_sources(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes) {
-        let (mut lanes, mut sources) = (ArrayVec::<usize, MAX_BURST>::new(), ArrayVec::<u32, MAX_BURST>::new());
+        let mut sources = Addresses::default();
         for lane in *alive {
-            let packet = &burst.packets[lane];
-            match packet.source {
-                IpAddr::V4(source) => {
-                    lanes.push(lane);
-                    sources.push(source.to_bits());
-                }
-                IpAddr::V6(_) => {
-                    let home = self.settings.routes.look_up(packet.source);
-                    if home.is_some_and(|route| route.peer.isd_as != packet.peer.isd_as) {
-                        burst.drop_packet(alive, lane, DropReason::SourceMismatch);
-                    }
-                }
-            }
+            sources.add(lane, burst.packets[lane].source);
         }
-        let is_elsewhere = |n: usize, route: &Route| route.peer.isd_as != burst.packets[lanes[n]].peer.isd_as;
-        let mut refused = self.settings.routes.select_v4(&sources, is_elsewhere);
-        while refused != 0 {
-            burst.drop_packet(alive, lanes[refused.trailing_zeros() as usize], DropReason::SourceMismatch);
-            refused &= refused - 1;
+        let mut elsewhere = Lanes::default();
+        sources.route(&self.settings.routes, |lane, home| {
+            if home.is_some_and(|home| home.peer.isd_as != burst.packets[lane].peer.isd_as) {
+                elsewhere.insert(lane);
+            }
+        });
+        for lane in elsewhere {
+            burst.drop_packet(alive, lane, DropReason::SourceMismatch);
         }
     }
 
     /// Where the duplicate filter would have recorded each packet. The memory there is fetched while other things are done.
+    #[inline(always)]
     fn locate(&self, burst: &Burst<'_, '_>, alive: Lanes, found: &AllFound<'_>, spots: &mut Spots) {
         let Some(duplicates) = &self.duplicates else { return };
-        spots.lanes = alive;
         for lane in alive {
             // There is a key for each packet whose MAC was right.
-            let at = |hit: Found<'_>| duplicates.locate(burst.packets[lane].tag().as_bytes(), hit.sent);
-            let spot = found[lane].map_or(Spot::NONE, at);
-            duplicates.prefetch(&spot);
-            spots.spots.push(spot);
+            if let Some(hit) = found[lane] {
+                duplicates.locate_at(burst.packets[lane].tag().as_bytes(), hit.sent, &mut spots[lane]);
+                duplicates.prefetch(&spots[lane]);
+            }
         }
     }
 
     /// Refuses replays before their payload is hashed. Nothing is entered yet.
+    #[inline(always)]
     fn test_duplicates(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, spots: &Spots) {
         let Some(duplicates) = &self.duplicates else { return };
-        for (lane, spot) in spots.of(*alive) {
-            if let Some(reason) = refusal(duplicates.contains_at(spot)) {
+        for lane in *alive {
+            if let Some(reason) = refusal(duplicates.contains_at(&spots[lane])) {
                 burst.drop_packet(alive, lane, reason);
             }
         }
     }
 
     /// Compares each LF payload with the hash that the MAC vouches for.
+    #[inline(always)]
     fn check_hashes(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, lf2: Lanes) {
         let hashed = alive.without(lf2);
         let mut jobs: ArrayVec<HashJob<'_>, MAX_BURST> = ArrayVec::new();
@@ -280,16 +266,18 @@ impl Pipeline {
     }
 
     /// Enters each packet into the duplicate filter; of two equal ones in this burst, the second is refused here.
+    #[inline(always)]
     fn insert_duplicates(&mut self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, spots: &Spots) {
         let Some(duplicates) = &mut self.duplicates else { return };
-        for (lane, spot) in spots.of(*alive) {
-            if let Some(reason) = refusal(duplicates.insert_at(spot)) {
+        for lane in *alive {
+            if let Some(reason) = refusal(duplicates.insert_at(&spots[lane])) {
                 burst.drop_packet(alive, lane, reason);
             }
         }
     }
 
     /// Takes each packet's share from all limits that apply to it, or from none.
+    #[inline(always)]
     fn consume_limits(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, found: &AllFound<'_>, now: Clock) {
         let unlimited = self.settings.authenticated.is_unlimited()
             && self.settings.overall.is_unlimited()
@@ -314,6 +302,7 @@ impl Pipeline {
     }
 
     /// A SYN from a peer asks our host for segments; those must fit once we have encapsulated them.
+    #[inline(always)]
     fn clamp_inbound(&self, burst: &mut Burst<'_, '_>, lane: usize, entry: &Entry) {
         if !self.settings.clamp_mss {
             return;
@@ -326,6 +315,7 @@ impl Pipeline {
     }
 
     /// Takes the encapsulation off, and settles.
+    #[inline(always)]
     fn decapsulate(&self, burst: &mut Burst<'_, '_>, alive: Lanes, found: &AllFound<'_>, now: Clock) {
         self.skew.accept_all(alive.into_iter().filter_map(|lane| found[lane]).map(|hit| hit.sent), now.unix);
         for lane in alive {
@@ -357,6 +347,7 @@ fn nearest(entry: &Entry, timestamp: EpochNanos, now: UnixNanos) -> UnixNanos {
 }
 
 /// Looks up the peers of all packets in `lanes` at once.
+#[inline(always)]
 pub(crate) fn look_up_entries<'d, D: KeyDictionary + ?Sized>(
     burst: &Burst<'_, '_>,
     lanes: Lanes,
@@ -379,7 +370,7 @@ pub(crate) fn look_up_entries<'d, D: KeyDictionary + ?Sized>(
     entries
 }
 
-#[inline]
+#[inline(always)]
 fn refusal(seen: Seen) -> Option<DropReason> {
     match seen {
         Seen::Fresh => None,
@@ -391,7 +382,7 @@ fn refusal(seen: Seen) -> Option<DropReason> {
 
 impl Burst<'_, '_> {
     /// The bytes under an inbound packet's hash or tag.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn protected(&self, lane: usize) -> Option<&[u8]> {
         let packet = self.packets.get(lane)?;
         let bytes = self.frames.get(lane)?.bytes();

@@ -20,7 +20,7 @@ pub(crate) type Headers = [Lf2Header; MAX_BURST];
 
 impl Pipeline {
     /// Those of the inbound packets in `lanes` that bear an `lf2` header. None if no peer may send any.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn inbound_lf2(&self, burst: &Burst<'_, '_>, lanes: Lanes) -> Lanes {
         if !self.settings.accept_lf2 {
             return Lanes::default();
@@ -29,6 +29,7 @@ impl Pipeline {
     }
 
     /// Derives the key of each packet in `lf2`, and compares its tag with that of its header and payload.
+    #[inline(always)]
     pub(crate) fn check_tags(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, lf2: Lanes, found: &AllFound<'_>) {
         let mut lanes: ArrayVec<usize, MAX_BURST> = ArrayVec::new();
         let mut jobs: ArrayVec<CmacJob<'_>, MAX_BURST> = ArrayVec::new();
@@ -53,6 +54,7 @@ impl Pipeline {
         }
     }
 
+    #[inline(always)]
     fn inbound_tag<'j>(&self, burst: &'j Burst<'_, '_>, lane: usize, hit: Found<'j>) -> Option<CmacJob<'j>> {
         let packet = &burst.packets[lane];
         let header = burst.frames.get(lane)?.bytes().get(packet.payload_at() + udp::HEADER_LEN..)?.first_chunk()?;
@@ -67,6 +69,7 @@ impl Pipeline {
     }
 
     /// Makes the headers of the packets in `lf2`: a send time of its own for each, and the tag over header and payload.
+    #[inline(always)]
     pub(crate) fn authenticate_lf2(
         &mut self,
         burst: &mut Burst<'_, '_>,
@@ -117,6 +120,7 @@ impl Pipeline {
     }
 }
 
+#[inline(always)]
 fn tag_head(header: &Lf2Header, payload_len: u16) -> [[u8; 16]; 2] {
     let mut bytes = [0; lf2::HEADER_LEN];
     header.emit(&mut bytes);

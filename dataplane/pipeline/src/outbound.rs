@@ -23,6 +23,7 @@ pub(crate) type Keys<'d> = [Option<&'d AsAsKey>; MAX_BURST];
 
 impl Pipeline {
     /// Takes the packets in `alive` through all outbound stages. All of them are settled at the end.
+    #[inline(always)]
     pub(crate) fn outbound<D: KeyDictionary + ?Sized, P: Probe>(
         &mut self,
         burst: &mut Burst<'_, '_>,
@@ -56,6 +57,7 @@ impl Pipeline {
     }
 
     /// Refuses what would not fit the next link once encapsulated, and has TCP choose segments that do.
+    #[inline(always)]
     fn fit(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, now: Clock) {
         for lane in *alive {
             let (Some(frame), Some(packet)) = (burst.frames.get_mut(lane), burst.packets.get(lane)) else { continue };
@@ -74,6 +76,7 @@ impl Pipeline {
     }
 
     /// Hashes and sums payloads, a few packets at a time, so that what was read for one is at hand for the other.
+    #[inline(always)]
     fn hash_payloads(
         &self,
         burst: &Burst<'_, '_>,
@@ -98,6 +101,7 @@ impl Pipeline {
     }
 
     /// Sums the payloads whose checksums no port fills in.
+    #[inline(always)]
     fn sum_payloads(&self, burst: &Burst<'_, '_>, lanes: Lanes, sums: &mut [UdpChecksum; MAX_BURST]) {
         for lane in lanes {
             let (Some(frame), Some(payload)) = (burst.frames.get(lane), burst.payload(lane)) else { continue };
@@ -108,6 +112,7 @@ impl Pipeline {
     }
 
     /// Fills in the LF headers: a send time of its own for each packet, and the MAC over it all.
+    #[inline(always)]
     fn authenticate(
         &mut self,
         burst: &mut Burst<'_, '_>,
@@ -151,6 +156,7 @@ impl Pipeline {
     }
 
     /// Puts the headers in front of the payloads, and settles.
+    #[inline(always)]
     fn encapsulate<H: Header>(
         &self,
         burst: &mut Burst<'_, '_>,
@@ -180,6 +186,7 @@ impl Pipeline {
 }
 
 /// Notes what each packet's peer is to be sent, and returns the packets that go in `lf2`.
+#[inline(always)]
 fn choose_encapsulations(burst: &mut Burst<'_, '_>, alive: Lanes, entries: &Entries<'_>) -> Lanes {
     let mut lf2 = Lanes::default();
     for lane in alive {
@@ -193,6 +200,7 @@ fn choose_encapsulations(burst: &mut Burst<'_, '_>, alive: Lanes, entries: &Entr
 }
 
 /// The key that each packet's peer expects at this time.
+#[inline(always)]
 fn outbound_keys<'d>(burst: &mut Burst<'_, '_>, alive: &mut Lanes, entries: &Entries<'d>, now: Clock) -> Keys<'d> {
     let mut keys: Keys<'d> = [None; MAX_BURST];
     for lane in *alive {
@@ -206,7 +214,7 @@ fn outbound_keys<'d>(burst: &mut Burst<'_, '_>, alive: &mut Lanes, entries: &Ent
 
 impl Burst<'_, '_> {
     /// What stands behind the IP header of a packet, up to the end of the datagram.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn payload(&self, lane: usize) -> Option<&[u8]> {
         let packet = self.packets.get(lane)?;
         self.frames.get(lane)?.bytes().get(packet.payload_at()..packet.end())

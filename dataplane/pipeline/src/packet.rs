@@ -2,7 +2,7 @@
 
 use crate::dictionary::PeerKey;
 use crate::peer_encapsulation::Encapsulation;
-use crate::settings::{ControlPolicy, PortSettings, Role, Settings, UnknownDestination};
+use crate::settings::{ControlPolicy, PortSettings, Role, Settings};
 use crate::verdict::DropReason;
 use photongate_crypto::Tag;
 use photongate_drkey::Protocol;
@@ -46,10 +46,11 @@ pub(crate) enum Class {
     Inbound,
     /// Arrived from where peers are, without such a header.
     BestEffort,
-    /// For a peer.
-    Outbound,
-    /// From inside, for no peer, and let through.
-    Unprotected,
+    /// Where it goes depends on whether there is a route to its destination.
+    ByRoute {
+        /// Whether it is a piece of a datagram.
+        is_fragment: bool,
+    },
     /// Link control, or for the host itself.
     Control(ControlPolicy),
 }
@@ -75,7 +76,7 @@ impl Packet {
     ///
     /// # Errors
     /// Why the packet can only be dropped.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn classify(
         &mut self,
         frame: &[u8],
@@ -124,7 +125,7 @@ impl Packet {
     }
 
     /// The packet's direction, by where it comes from and goes to. `payload` is what stands behind the IP header.
-    #[inline]
+    #[inline(always)]
     fn direct(
         &mut self,
         (source, destination): (IpAddr, IpAddr),
@@ -153,24 +154,15 @@ impl Packet {
             // Routers must not forward it (RFC 4291 section 2.5.6): it is not from where it came.
             return Err(DropReason::Malformed);
         }
-        let route = if port.role == Role::Outside { None } else { settings.routes.look_up(destination) };
-        match (route, port.role) {
-            (Some(_), _) if is_fragment => Err(DropReason::FragmentOutbound),
-            (Some(route), _) => {
-                self.peer = route.peer;
-                Ok(Class::Outbound)
-            }
-            (None, Role::Inside) => match settings.outbound_unknown {
-                UnknownDestination::Forward => Ok(Class::Unprotected),
-                UnknownDestination::Drop => Err(DropReason::UnknownDestination),
-            },
-            (None, Role::Outside | Role::Auto) if is_fragment => Err(DropReason::FragmentInbound),
-            (None, Role::Outside | Role::Auto) => Ok(Class::BestEffort),
+        match port.role {
+            Role::Inside | Role::Auto => Ok(Class::ByRoute { is_fragment }),
+            Role::Outside if is_fragment => Err(DropReason::FragmentInbound),
+            Role::Outside => Ok(Class::BestEffort),
         }
     }
 
     /// What the packet is in, by its UDP destination port.
-    #[inline]
+    #[inline(always)]
     fn encapsulation_of(&self, payload: &[u8], settings: &Settings) -> Option<Encapsulation> {
         if self.protocol != IpProtocol::UDP {
             return None;
@@ -183,7 +175,7 @@ impl Packet {
     }
 
     /// Reads what is needed of the header before its MAC or tag is checked.
-    #[inline]
+    #[inline(always)]
     fn read_header(&mut self, encapsulation: Encapsulation, payload: &[u8]) -> Result<(), DropReason> {
         let header = payload.get(udp::HEADER_LEN..).ok_or(DropReason::MalformedHeader)?;
         self.encapsulation = encapsulation;
@@ -193,7 +185,8 @@ impl Packet {
                 if lf.reserved() != 0 {
                     return Err(DropReason::MalformedHeader);
                 }
-                self.header = *lf.as_bytes();
+                // Assigned, it would go by way of the stack, and be waited for there.
+                self.header.copy_from_slice(lf.as_bytes());
                 self.timestamp = lf.timestamp();
                 self.next_protocol = lf.next_protocol();
                 self.peer = PeerKey { isd_as: lf.src_as(), protocol: Protocol(lf.drkey_protocol()) };
@@ -247,6 +240,7 @@ impl Packet {
 
     /// A UDP source port by the flow inside, from 49152 on. It need not be unique, just the same for a whole flow, so that
     /// packets that routers keep in order stay in order.
+    #[inline(always)]
     pub(crate) fn flow_port(&self, frame: &[u8]) -> u16 {
         let ports = match self.protocol {
             IpProtocol::TCP | IpProtocol::UDP => frame.get(self.payload_at()..).and_then(<[u8]>::first_chunk::<4>),

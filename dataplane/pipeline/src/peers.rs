@@ -18,12 +18,13 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
+    #[inline(always)]
     pub(crate) fn new() -> Self {
         Self { keys: [NOBODY; MAX_BURST], count: 0, latest: [0; BUCKETS] }
     }
 
     /// The place of `key`, which is added if it is not found. Not called more than [`MAX_BURST`] times.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn place(&mut self, key: PeerKey) -> u8 {
         let latest = &mut self.latest[bucket(key)];
         let is_known = (usize::from(*latest) < self.count) & (self.keys[usize::from(*latest) % MAX_BURST] == key);

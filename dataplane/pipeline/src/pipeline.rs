@@ -1,5 +1,6 @@
 //! The stages joined: a burst of frames in, one verdict each out.
 
+use crate::addresses::Addresses;
 use crate::burst::{Action, Burst, Outcome};
 use crate::clock::Clock;
 use crate::counters::VerdictCounters;
@@ -10,13 +11,14 @@ use crate::lanes::{Lanes, MAX_BURST};
 use crate::limits::Limit;
 use crate::packet::{Class, Packet};
 use crate::probe::{Probe, Stage};
-use crate::settings::{ControlPolicy, NextHop, PortSettings, Settings};
+use crate::settings::{ControlPolicy, NextHop, PortSettings, Role, Settings, UnknownDestination};
 use crate::skew::SkewHistogram;
 use crate::timestamps::TimestampIssuer;
 use crate::too_big;
 use crate::verdict::{DropReason, Verdict};
 use arrayvec::ArrayVec;
 use photongate_crypto::Backend;
+use photongate_crypto::backend::ordinary::{Instructions, Work};
 use photongate_wire::{EthernetMut, IpProtocol};
 use std::sync::Arc;
 
@@ -27,6 +29,7 @@ pub struct Pipeline {
     pub(crate) duplicates: Option<DuplicateFilter>,
     pub(crate) issuer: TimestampIssuer,
     worker: usize,
+    instructions: Instructions,
     counters: Arc<VerdictCounters>,
     pub(crate) skew: Arc<SkewHistogram>,
 }
@@ -49,7 +52,8 @@ impl Pipeline {
     /// A pipeline that has seen no packet.
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, backend, duplicates, issuer, worker } = parts;
-        Self { settings, backend, duplicates, issuer, worker, counters: Arc::default(), skew: Arc::default() }
+        let (counters, skew) = Default::default();
+        Self { settings, backend, duplicates, issuer, worker, instructions: Instructions::detect(), counters, skew }
     }
 
     /// What has been counted so far; lives on beside the pipeline.
@@ -87,6 +91,18 @@ impl Pipeline {
         outcomes: &mut [Outcome],
         probe: &mut P,
     ) {
+        self.instructions.run(Judgement { pipeline: self, dictionary, now, frames, outcomes, probe });
+    }
+
+    #[inline(always)]
+    fn judge<D: KeyDictionary + ?Sized, P: Probe>(
+        &mut self,
+        dictionary: &D,
+        now: Clock,
+        frames: &mut [Frame<'_>],
+        outcomes: &mut [Outcome],
+        probe: &mut P,
+    ) {
         let count = frames.len().min(outcomes.len()).min(MAX_BURST);
         if let Some(duplicates) = &mut self.duplicates {
             duplicates.advance(now.unix);
@@ -110,8 +126,10 @@ impl Pipeline {
     }
 
     /// Parses each packet and sorts it by the way it goes; those that go nowhere further are settled here.
+    #[inline(always)]
     fn classify(&self, burst: &mut Burst<'_, '_>, now: Clock) -> Ways {
         let mut ways = Ways::default();
+        let mut by_route = ByRoute::default();
         for lane in 0..burst.frames.len() {
             let frame = &burst.frames[lane];
             burst.outcomes[lane] = Outcome::UNDECIDED;
@@ -123,10 +141,13 @@ impl Pipeline {
             match class {
                 Err(reason) => burst.outcomes[lane] = Outcome::dropped(reason),
                 Ok(Class::Inbound) => ways.inbound.insert(lane),
-                Ok(Class::Outbound) => ways.outbound.insert(lane),
                 Ok(Class::BestEffort) => ways.best_effort.insert(lane),
-                Ok(Class::Unprotected) => {
-                    self.deliver(burst, lane, Verdict::BestEffort, self.settings.outbound_next_hop, now);
+                Ok(Class::ByRoute { is_fragment }) => {
+                    by_route.destinations.add(lane, burst.packets[lane].destination);
+                    by_route.lanes.insert(lane);
+                    if is_fragment {
+                        by_route.fragments.insert(lane);
+                    }
                 }
                 Ok(Class::Control(policy)) => {
                     let (verdict, action) = self.admit_control(burst, lane, policy, now);
@@ -134,7 +155,45 @@ impl Pipeline {
                 }
             }
         }
+        if !by_route.lanes.is_empty() {
+            self.route(burst, &by_route, &mut ways, now);
+        }
         ways
+    }
+
+    /// Sorts the packets whose way depends on their destination.
+    #[inline(always)]
+    fn route(&self, burst: &mut Burst<'_, '_>, by_route: &ByRoute, ways: &mut Ways, now: Clock) {
+        let ByRoute { destinations, lanes, fragments } = by_route;
+        let mut to_peers = Lanes::default();
+        destinations.route(&self.settings.routes, |lane, route| {
+            if let Some(route) = route {
+                burst.packets[lane].peer = route.peer;
+                to_peers.insert(lane);
+            }
+        });
+        ways.outbound = to_peers.without(*fragments);
+        for lane in to_peers.and(*fragments) {
+            burst.settle(lane, Verdict::Dropped(DropReason::FragmentOutbound), Action::Discard);
+        }
+        for lane in lanes.without(to_peers) {
+            let port = burst.frames.get(lane).and_then(|frame| self.settings.ports.get(usize::from(frame.port().0)));
+            if port.is_some_and(|port| port.role == Role::Inside) {
+                match self.settings.outbound_unknown {
+                    UnknownDestination::Forward => {
+                        self.deliver(burst, lane, Verdict::BestEffort, self.settings.outbound_next_hop, now);
+                    }
+                    UnknownDestination::Drop => {
+                        let verdict = Verdict::Dropped(DropReason::UnknownDestination);
+                        burst.settle(lane, verdict, Action::Discard);
+                    }
+                }
+            } else if fragments.contains(lane) {
+                burst.settle(lane, Verdict::Dropped(DropReason::FragmentInbound), Action::Discard);
+            } else {
+                ways.best_effort.insert(lane);
+            }
+        }
     }
 
     /// Link control, and what is for the host itself, within the limit of the port.
@@ -210,6 +269,7 @@ impl Pipeline {
     }
 
     /// Rewrites the Ethernet addresses of a packet that goes on, and settles. What is for the host goes to its kernel.
+    #[inline(always)]
     pub(crate) fn deliver(
         &self,
         burst: &mut Burst<'_, '_>,
@@ -247,13 +307,14 @@ impl Pipeline {
     }
 
     /// The port by which packets from `ingress` leave.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn egress(&self, ingress: PortIndex) -> Option<&PortSettings> {
         let ports = &self.settings.ports;
         ports.get(usize::from(ports.get(usize::from(ingress.0))?.forward_to.0))
     }
 
     /// Begins to fetch the counters of the peers whose entries were found.
+    #[inline(always)]
     pub(crate) fn prefetch_counters(&self, lanes: Lanes, entries: &[Option<&Entry>; MAX_BURST]) {
         for lane in lanes {
             if let Some(counters) = entries[lane].and_then(|entry| entry.counters(self.worker)) {
@@ -263,6 +324,7 @@ impl Pipeline {
     }
 
     /// Counts the packets in `lanes`, which are all settled, for the peers whose entries were found.
+    #[inline(always)]
     pub(crate) fn count_for_peers(&self, burst: &Burst<'_, '_>, lanes: Lanes, entries: &[Option<&Entry>; MAX_BURST]) {
         for lane in lanes {
             let (Some(entry), Some(outcome)) = (entries[lane], burst.outcomes.get(lane)) else { continue };
@@ -273,12 +335,39 @@ impl Pipeline {
     }
 }
 
+/// A burst to be judged, in whatever instructions the processor has.
+struct Judgement<'p, 'f, D: ?Sized, P> {
+    pipeline: &'p mut Pipeline,
+    dictionary: &'p D,
+    now: Clock,
+    frames: &'p mut [Frame<'f>],
+    outcomes: &'p mut [Outcome],
+    probe: &'p mut P,
+}
+
+impl<D: KeyDictionary + ?Sized, P: Probe> Work for Judgement<'_, '_, D, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.pipeline.judge(self.dictionary, self.now, self.frames, self.outcomes, self.probe);
+    }
+}
+
 /// Which packets go which way.
 #[derive(Default)]
 struct Ways {
     inbound: Lanes,
     outbound: Lanes,
     best_effort: Lanes,
+}
+
+/// The packets whose way depends on the route of their destination.
+#[derive(Default)]
+struct ByRoute {
+    destinations: Addresses,
+    lanes: Lanes,
+    fragments: Lanes,
 }
 
 const MAX_LIMITS: usize = 5;

@@ -56,15 +56,21 @@ impl<T: Copy> RouteTable<T> {
         Ok(Self { len: known.len(), ipv4: Ranges::new(ipv4), ipv6: Ranges::new(ipv6) })
     }
 
-    /// For which of up to 64 IPv4 addresses, given as numbers, the value of the longest prefix that contains the address is as
-    /// `is_wanted` says, which is told the address' place: a bit for each. Faster than so many look-ups.
-    #[inline]
-    pub(crate) fn select_v4(&self, addresses: &[u32], is_wanted: impl Fn(usize, &T) -> bool) -> u64 {
-        self.ipv4.select(addresses, is_wanted)
+    /// Tells `each` the value of the longest prefix that contains each of up to 64 IPv4 addresses, given as numbers, and the address'
+    /// place. Faster than so many look-ups.
+    #[inline(always)]
+    pub(crate) fn look_up_all_v4(&self, addresses: &[u32], each: impl FnMut(usize, Option<&T>)) {
+        self.ipv4.look_up_all(addresses, each);
+    }
+
+    /// As [`look_up_all_v4`](Self::look_up_all_v4), for IPv6 addresses of which none is IPv4-mapped.
+    #[inline(always)]
+    pub(crate) fn look_up_all_v6(&self, addresses: &[u128], each: impl FnMut(usize, Option<&T>)) {
+        self.ipv6.look_up_all(addresses, each);
     }
 
     /// The value of the longest prefix that contains `destination`. Does not allocate.
-    #[inline]
+    #[inline(always)]
     pub fn look_up(&self, destination: IpAddr) -> Option<T> {
         match destination {
             IpAddr::V4(address) => self.ipv4.look_up(address.to_bits()),

@@ -43,7 +43,7 @@ struct Ages {
 
 impl SkewHistogram {
     /// Counts packets that were accepted, by when they were sent.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn accept_all(&self, sent: impl Iterator<Item = UnixNanos>, now: UnixNanos) {
         self.accepted.count_all(sent.map(|sent| age(sent, now)));
     }
@@ -81,7 +81,7 @@ impl Ages {
 
     /// Ages that fall into one bucket several times in a row, as they mostly do, are added up first, so that one addition to a counter
     /// does not wait for the one before.
-    #[inline]
+    #[inline(always)]
     fn count_all(&self, ages_ns: impl Iterator<Item = i64>) {
         let (mut run, mut length, mut sum_ns) = (0, 0, 0_i64);
         for age_ns in ages_ns {
@@ -98,7 +98,7 @@ impl Ages {
         self.sum_ns.store(self.sum_ns.load(Relaxed).wrapping_add_signed(sum_ns), Relaxed);
     }
 
-    #[inline]
+    #[inline(always)]
     fn add(&self, bucket: usize, count: u64) {
         if let Some(counter) = self.counts.get(bucket) {
             counter.store(counter.load(Relaxed).wrapping_add(count), Relaxed);
@@ -114,13 +114,13 @@ impl Ages {
 }
 
 /// The age in nanoseconds. A few years are as good as for ever, and their sum does not overflow soon.
-#[inline]
+#[inline(always)]
 fn age(sent: UnixNanos, now: UnixNanos) -> i64 {
     now.0.wrapping_sub(sent.0).cast_signed().clamp(-LONGEST_NS, LONGEST_NS)
 }
 
 /// The bucket of an age: below zero, at zero and a little above, and doubling from there.
-#[inline]
+#[inline(always)]
 fn bucket(age_ns: i64) -> usize {
     // How many bits the age has beyond those of the smallest bound.
     let doublings = |age: u64| (u64::BITS - (age >> SMALLEST_BITS).leading_zeros()).min(DOUBLINGS) as usize;

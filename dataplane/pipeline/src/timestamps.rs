@@ -61,6 +61,7 @@ impl TimestampIssuer {
 
     /// `count` send times at once, in rising order: what as many calls of [`issue`](Self::issue) would give, for one
     /// look at the clock. Times that are not drawn from the iterator are lost, which harms nobody.
+    #[inline(always)]
     pub fn issue_burst(
         &mut self,
         now: UnixNanos,
@@ -71,6 +72,7 @@ impl TimestampIssuer {
         (0..count).map(move |n| UnixNanos(first.saturating_add(stride.saturating_mul(n as u64))))
     }
 
+    #[inline(always)]
     fn first_from(&self, now: UnixNanos) -> u64 {
         let at_clock = self.align(now.0);
         let lead = self.next.saturating_sub(at_clock);
@@ -78,6 +80,7 @@ impl TimestampIssuer {
     }
 
     /// The first value of this worker's class that is not before `nanos`. Saturates in the year 2554.
+    #[inline(always)]
     fn align(&self, nanos: u64) -> u64 {
         let ahead = nanos % self.workers;
         let wait = if ahead <= self.residue { self.residue - ahead } else { self.workers - ahead + self.residue };

@@ -48,7 +48,7 @@ impl<A: Address, T: Copy> Ranges<A, T> {
     }
 
     /// The value of the smallest block around `address`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn look_up(&self, address: A) -> Option<T> {
         let mut place = 0;
         for layer in &self.layers {
@@ -61,14 +61,14 @@ impl<A: Address, T: Copy> Ranges<A, T> {
 }
 
 impl<A: Address, T> Ranges<A, T> {
-    /// Whether `is_wanted` of the value of the smallest block around each of up to 64 addresses: a bit for each.
+    /// Tells `each` the value of the smallest block around each of up to 64 addresses, with the address' place.
     ///
     /// Step by step for all of them, so that they wait for memory at the same time, and not one after the other.
-    #[inline]
-    pub(super) fn select(&self, addresses: &[A], is_wanted: impl Fn(usize, &T) -> bool) -> u64 {
+    #[inline(always)]
+    pub(super) fn look_up_all(&self, addresses: &[A], mut each: impl FnMut(usize, Option<&T>)) {
         let mut places = [0_usize; 64];
         for (depth, layer) in self.layers.iter().enumerate() {
-            let Some(last) = layer.len().checked_sub(1) else { return 0 };
+            let Some(last) = layer.len().checked_sub(1) else { break };
             let below = self.layers.get(depth + 1);
             for (place, address) in places.iter_mut().zip(addresses) {
                 let node = (*place).min(last);
@@ -80,19 +80,16 @@ impl<A: Address, T> Ranges<A, T> {
                 }
             }
         }
-        let Some(last) = self.values.len().checked_sub(1) else { return 0 };
-        let mut selected = 0;
+        let last = self.values.len().saturating_sub(1);
         for (n, (place, _)) in places.iter().zip(addresses).enumerate() {
-            let is_selected = self.values[(*place).min(last)].as_ref().is_some_and(|value| is_wanted(n, value));
-            selected |= u64::from(is_selected) << n;
+            each(n, self.values.get((*place).min(last)).and_then(Option::as_ref));
         }
-        selected
     }
 }
 
 impl<A: Address> Node<A> {
     /// How many of its ranges begin at `address` or before it.
-    #[inline]
+    #[inline(always)]
     fn begun(&self, address: A) -> usize {
         self.0.iter().map(|start| u32::from(*start <= address)).sum::<u32>() as usize
     }

@@ -88,9 +88,9 @@ fn thousands_of_prefixes_are_told_apart_one_by_one_and_many_at_once() {
         }
     }
     let some: Vec<u32> = (0..64).map(|n| network(n * 78) + 256 * (n % 3 / 2)).collect();
-    let selected = table.select_v4(&some, |place, n| *n as usize == place * 78);
-    assert!((0..64).all(|n| (selected >> n & 1 == 1) == (n % 3 != 2)));
-    assert_eq!(table.select_v4(&[u32::MAX, 0], |_, _| true), 0);
+    let expected: Vec<_> = (0..64).map(|n| (n as usize, (n % 3 != 2).then_some(n * 78))).collect();
+    assert_eq!(all_v4(&table, &some), expected);
+    assert_eq!(all_v4(&table, &[u32::MAX, 0]), [(0, None), (1, None)]);
 }
 
 proptest! {
@@ -106,12 +106,26 @@ proptest! {
             let around = prefixes.iter().enumerate().filter(|(_, prefix)| prefix.contains(&destination));
             let longest = around.max_by_key(|(_, prefix)| prefix.prefix_len()).map(|(index, _)| index);
             prop_assert_eq!(table.look_up(destination), longest, "{}", destination);
-            if let IpAddr::V4(destination) = destination {
-                let is_longest = |_, index: &usize| Some(*index) == longest;
-                prop_assert_eq!(table.select_v4(&[destination.to_bits()], is_longest) == 1, longest.is_some());
-            }
+            let at_once = match destination {
+                IpAddr::V4(destination) => all_v4(&table, &[destination.to_bits()]),
+                IpAddr::V6(destination) => all_v6(&table, &[destination.to_bits()]),
+            };
+            prop_assert_eq!(at_once, [(0, longest)]);
         }
     }
+}
+
+/// What many look-ups at once find, in the order in which they tell it.
+fn all_v4<T: Copy>(table: &RouteTable<T>, addresses: &[u32]) -> Vec<(usize, Option<T>)> {
+    let mut found = Vec::new();
+    table.look_up_all_v4(addresses, |n, value| found.push((n, value.copied())));
+    found
+}
+
+fn all_v6<T: Copy>(table: &RouteTable<T>, addresses: &[u128]) -> Vec<(usize, Option<T>)> {
+    let mut found = Vec::new();
+    table.look_up_all_v6(addresses, |n, value| found.push((n, value.copied())));
+    found
 }
 
 /// Few enough different bits that prefixes nest and addresses fall into them.
