@@ -29,16 +29,16 @@ impl AsAsKey {
 /// The newest may be one whose epoch has not begun. A set is never changed, only replaced. The keys that are replaced stand apart:
 /// most of the time there are none.
 ///
-/// What packets of one direction need lies together.
+/// What packets from the peer need comes first: the newest inbound key.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct KeySet {
     /// The newest key of what the peer sends; the local AS is its fast side.
     pub inbound: Option<AsAsKey>,
-    /// The key that `inbound` replaces, while packets may still have it.
-    pub inbound_old: Option<Box<AsAsKey>>,
     /// The newest key of what the peer is sent; the peer is its fast side.
     pub outbound: Option<AsAsKey>,
+    /// The key that `inbound` replaces, while packets may still have it.
+    pub inbound_old: Option<Box<AsAsKey>>,
     /// The key that `outbound` replaces, as long as `inbound_old`: whoever read the clock just before it ended still sends with it.
     pub outbound_old: Option<Box<AsAsKey>>,
 }
@@ -59,7 +59,21 @@ impl KeySet {
         now: UnixNanos,
         times: &KeyTimes,
     ) -> Result<(&AsAsKey, UnixNanos), EpochMiss> {
-        self.closest(timestamp, now, times.acceptance_window(), times.grace)
+        closest(self.inbound_containers(), timestamp, now, times.acceptance_window(), times.grace)
+    }
+
+    /// As [`inbound_for`](Self::inbound_for), of a set that is known to have no old inbound key: at which this does not look.
+    ///
+    /// # Errors
+    /// [`EpochMiss`] if the newest key does not fit.
+    #[inline]
+    pub fn newest_inbound_for(
+        &self,
+        timestamp: EpochNanos,
+        now: UnixNanos,
+        times: &KeyTimes,
+    ) -> Result<(&AsAsKey, UnixNanos), EpochMiss> {
+        closest([self.inbound.as_ref(), None], timestamp, now, times.acceptance_window(), times.grace)
     }
 
     /// The key to send with at `now`: the old one until it ends, then the new one. `None` outside their epochs.
@@ -77,25 +91,27 @@ impl KeySet {
     pub fn outbound_containers(&self) -> [Option<&AsAsKey>; 2] {
         [self.outbound.as_ref(), self.outbound_old.as_deref()]
     }
+}
 
-    fn closest(
-        &self,
-        timestamp: EpochNanos,
-        now: UnixNanos,
-        window: Nanos,
-        grace: Nanos,
-    ) -> Result<(&AsAsKey, UnixNanos), EpochMiss> {
-        let fit = |key: &AsAsKey| key.epoch.sent(timestamp, now, window, grace);
-        let new = self.inbound.as_ref().and_then(|key| Some((key, fit(key)?)));
-        let old = self.inbound_old.as_deref().and_then(|key| Some((key, fit(key)?)));
-        match (new, old) {
-            // Both fit when the epochs begin less than a window apart. An honest packet's time is then off by at most
-            // the time threshold under its own key, and by more under the other.
-            (Some((_, new_sent)), Some((key, sent))) if now.distance(sent) < now.distance(new_sent) => Ok((key, sent)),
-            (Some(found), _) | (None, Some(found)) => Ok(found),
-            (None, None) if self.inbound.is_none() && self.inbound_old.is_none() => Err(EpochMiss::NoKey),
-            (None, None) => Err(EpochMiss::OutsideWindow),
-        }
+/// Of the newest key and the old one, the one that the packet was sent under, and when.
+#[inline]
+fn closest<'k>(
+    [new, old]: [Option<&'k AsAsKey>; 2],
+    timestamp: EpochNanos,
+    now: UnixNanos,
+    window: Nanos,
+    grace: Nanos,
+) -> Result<(&'k AsAsKey, UnixNanos), EpochMiss> {
+    if new.is_none() && old.is_none() {
+        return Err(EpochMiss::NoKey);
+    }
+    let fit = |key: &'k AsAsKey| Some((key, key.epoch.sent(timestamp, now, window, grace)?));
+    match (new.and_then(fit), old.and_then(fit)) {
+        // Both fit when the epochs begin less than a window apart. An honest packet's time is then off by at most
+        // the time threshold under its own key, and by more under the other.
+        (Some((_, new_sent)), Some((key, sent))) if now.distance(sent) < now.distance(new_sent) => Ok((key, sent)),
+        (Some(found), _) | (None, Some(found)) => Ok(found),
+        (None, None) => Err(EpochMiss::OutsideWindow),
     }
 }
 
@@ -143,7 +159,7 @@ mod tests {
     /// Which epoch's key is taken, and what for, when a sender that used `epoch` stamped the packet `sent`.
     fn taken(keys: &KeySet, epoch: Epoch, sent: UnixNanos, now: UnixNanos) -> Result<(Epoch, UnixNanos), EpochMiss> {
         let timestamp = sent.since_epoch(epoch.start).unwrap();
-        keys.closest(timestamp, now, WINDOW, GRACE).map(|(key, sent)| (key.epoch, sent))
+        closest(keys.inbound_containers(), timestamp, now, WINDOW, GRACE).map(|(key, sent)| (key.epoch, sent))
     }
 
     /// The table in scionproto's `provider_test.go`: epochs of a day, a window of 60 s.

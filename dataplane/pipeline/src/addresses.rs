@@ -12,10 +12,11 @@ pub(crate) struct Addresses {
     ipv6: Family<u128>,
 }
 
-/// The addresses of one family, and whose they are.
+/// The addresses of one family, whose they are, and where their routes are.
 struct Family<A> {
     lanes: ArrayVec<u8, MAX_BURST>,
     addresses: ArrayVec<A, MAX_BURST>,
+    places: [usize; MAX_BURST],
 }
 
 impl Addresses {
@@ -28,15 +29,23 @@ impl Addresses {
         }
     }
 
-    /// Tells `each` what `routes` has for each address, and whose it is.
+    /// Finds the routes, and begins to fetch them.
     #[inline(always)]
-    pub(crate) fn route<T: Copy>(&self, routes: &RouteTable<T>, mut each: impl FnMut(usize, Option<&T>)) {
-        if !self.ipv4.lanes.is_empty() {
-            routes.look_up_all_v4(&self.ipv4.addresses, |n, route| each(self.ipv4.lane(n), route));
+    pub(crate) fn find<T: Copy>(&mut self, routes: &RouteTable<T>) {
+        let Self { ipv4, ipv6 } = self;
+        if !ipv4.lanes.is_empty() {
+            routes.find_v4(&ipv4.addresses, &mut ipv4.places);
         }
-        if !self.ipv6.lanes.is_empty() {
-            routes.look_up_all_v6(&self.ipv6.addresses, |n, route| each(self.ipv6.lane(n), route));
+        if !ipv6.lanes.is_empty() {
+            routes.find_v6(&ipv6.addresses, &mut ipv6.places);
         }
+    }
+
+    /// Tells `each` which routes were found, and whose they are.
+    #[inline(always)]
+    pub(crate) fn read<T: Copy>(&self, routes: &RouteTable<T>, mut each: impl FnMut(usize, Option<&T>)) {
+        self.ipv4.found().for_each(|(lane, place)| each(lane, routes.value_v4(place)));
+        self.ipv6.found().for_each(|(lane, place)| each(lane, routes.value_v6(place)));
     }
 }
 
@@ -49,13 +58,13 @@ impl<A> Family<A> {
     }
 
     #[inline(always)]
-    fn lane(&self, n: usize) -> usize {
-        usize::from(self.lanes[n]) % MAX_BURST
+    fn found(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.lanes.iter().zip(&self.places).map(|(lane, place)| (usize::from(*lane) % MAX_BURST, *place))
     }
 }
 
 impl<A> Default for Family<A> {
     fn default() -> Self {
-        Self { lanes: ArrayVec::new(), addresses: ArrayVec::new() }
+        Self { lanes: ArrayVec::new(), addresses: ArrayVec::new(), places: [0; MAX_BURST] }
     }
 }

@@ -76,6 +76,12 @@ impl Pair {
         self.bytes.store(self.bytes.load(Relaxed).wrapping_add(bytes), Relaxed);
     }
 
+    /// Begins anew. Nobody counts.
+    pub(crate) fn clear(&self) {
+        self.packets.store(0, Relaxed);
+        self.bytes.store(0, Relaxed);
+    }
+
     pub(crate) fn read(&self) -> Count {
         Count { packets: self.packets.load(Relaxed), bytes: self.bytes.load(Relaxed) }
     }

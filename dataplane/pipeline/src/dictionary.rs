@@ -2,11 +2,12 @@
 
 use crate::counters::Tally;
 use crate::limits::Limit;
-use crate::peer_counters::PeerCounters;
+use crate::peer_counters::{Account, OftenAt, OftenPage, PeerLedger};
 use crate::peer_encapsulation::PeerEncapsulation;
+use crate::verdict::Verdict;
 use photongate_crypto::backend::prefetch;
-use photongate_drkey::{KeySet, Protocol};
-use photongate_wire::IsdAs;
+use photongate_drkey::{AsAsKey, EpochMiss, KeySet, KeyTimes, Protocol};
+use photongate_wire::{EpochNanos, IsdAs, UnixNanos};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -22,27 +23,50 @@ pub struct PeerKey {
 
 /// Everything known of one peer at one time. Immutable: a change builds a new entry and replaces the old one whole.
 ///
-/// All that packets need of a peer is in two cache lines side by side: in the first how packets from the peer are judged, in the second
-/// the keys of those to it, and the way to the counters. With many peers, to fetch those lines is what a packet waits for most.
+/// All that a packet from the peer needs is in one cache line, most of the time: the way to the counters, how the packet is judged, and the
+/// newest key. Behind it is a second line, with what packets to the peer need, and what is rare. With many peers, to fetch those lines
+/// is what a packet waits for most.
 #[repr(C, align(128))]
 pub struct Entry {
-    /// What outlives a change of keys.
-    pub peer: Arc<PeerState>,
+    /// What is counted most, at hand.
+    often: OftenPage,
+    often_at: OftenAt,
     /// The peer's, at hand.
     encapsulation: PeerEncapsulation,
     is_limited: bool,
+    /// Whether there is an old inbound key to look at.
+    has_inbound_old: bool,
     /// The four key containers.
     pub keys: KeySet,
-    /// The peer's counters, at hand.
-    workers: Arc<[PeerCounters]>,
+    /// What outlives a change of keys.
+    pub peer: Arc<PeerState>,
 }
 
 impl Entry {
     /// What is known of `peer` while it has these `keys`.
     pub fn new(peer: Arc<PeerState>, keys: KeySet) -> Self {
-        let (encapsulation, is_limited, workers) =
-            (peer.encapsulation, peer.limit.is_some(), Arc::clone(&peer.workers));
-        Self { peer, encapsulation, is_limited, keys, workers }
+        let (encapsulation, is_limited) = (peer.encapsulation, peer.limit.is_some());
+        let (often, often_at) = peer.account.often();
+        let often = Arc::clone(often);
+        let has_inbound_old = keys.inbound_old.is_some();
+        Self { often, often_at, encapsulation, is_limited, has_inbound_old, keys, peer }
+    }
+
+    /// As [`KeySet::inbound_for`].
+    ///
+    /// # Errors
+    /// [`EpochMiss`] if no key fits.
+    #[inline(always)]
+    pub(crate) fn inbound_for(
+        &self,
+        timestamp: EpochNanos,
+        now: UnixNanos,
+        times: &KeyTimes,
+    ) -> Result<(&AsAsKey, UnixNanos), EpochMiss> {
+        if self.has_inbound_old {
+            return self.keys.inbound_for(timestamp, now, times);
+        }
+        self.keys.newest_inbound_for(timestamp, now, times)
     }
 
     /// What passes between the peer and us.
@@ -57,18 +81,35 @@ impl Entry {
         self.is_limited
     }
 
-    /// What `worker` counts for the peer; `None` if there is no such worker.
+    /// Begins to fetch what `worker` counts most for the peer.
     #[inline(always)]
-    pub(crate) fn counters(&self, worker: usize) -> Option<&PeerCounters> {
-        self.workers.get(worker)
+    pub(crate) fn prefetch_counters(&self, worker: usize) {
+        if let Some(often) = self.often_at.of(&self.often, worker) {
+            often.prefetch();
+        }
     }
 
-    /// Begins to fetch all of it. Done for a whole burst in a row, the memory accesses overlap, which they would not where each packet's
-    /// result decides what is done next.
+    /// Counts one packet of `bytes` bytes for the peer. If there is no such worker, nothing is counted.
     #[inline(always)]
-    pub(crate) fn prefetch(&self) {
+    pub(crate) fn count(&self, worker: usize, verdict: Verdict, bytes: usize) {
+        match self.often_at.of(&self.often, worker).and_then(|often| often.of(verdict)) {
+            Some(pair) => pair.count(bytes),
+            None => self.peer.account.count_rare(worker, verdict, bytes),
+        }
+    }
+
+    /// Begins to fetch what packets from the peer need. Done for a whole burst in a row, the memory accesses overlap, which they would not
+    /// where each packet's result decides what is done next.
+    #[inline(always)]
+    pub(crate) fn prefetch_inbound(&self) {
+        prefetch(&self.often);
+    }
+
+    /// Begins to fetch what packets to the peer need.
+    #[inline(always)]
+    pub(crate) fn prefetch_outbound(&self) {
+        prefetch(&self.often);
         prefetch(&self.peer);
-        prefetch(&self.workers);
     }
 }
 
@@ -80,27 +121,36 @@ pub struct PeerState {
     encapsulation: PeerEncapsulation,
     /// `None` if there is no limit, as most peers have none of their own.
     limit: Option<Arc<Limit>>,
-    workers: Arc<[PeerCounters]>,
+    account: Arc<Account>,
 }
 
 impl PeerState {
-    /// A peer with counters for `workers` workers, all at zero, that uses LF.
+    /// A peer with counters for `workers` workers, all at zero, that uses LF. Where there are many peers, their counters belong into a
+    /// [`PeerLedger`]: see [`in_ledger`](Self::in_ledger).
     pub fn new(key: PeerKey, limit: Limit, workers: usize) -> Self {
-        let workers = (0..workers).map(|_| PeerCounters::default()).collect();
-        Self { key, encapsulation: PeerEncapsulation::default(), limit: shared(limit), workers }
+        Self::with_account(key, limit, Account::alone(workers))
+    }
+
+    /// A peer with counters beside those of all others in `ledger`, all at zero, that uses LF.
+    pub fn in_ledger(key: PeerKey, limit: Limit, ledger: &PeerLedger) -> Self {
+        Self::with_account(key, limit, ledger.open())
+    }
+
+    fn with_account(key: PeerKey, limit: Limit, account: Account) -> Self {
+        Self { key, encapsulation: PeerEncapsulation::default(), limit: shared(limit), account: Arc::new(account) }
     }
 
     /// The same peer with another limit. Its counters go on.
     #[must_use]
     pub fn with_limit(&self, limit: Limit) -> Self {
         let encapsulation = self.encapsulation;
-        Self { key: self.key, encapsulation, limit: shared(limit), workers: Arc::clone(&self.workers) }
+        Self { key: self.key, encapsulation, limit: shared(limit), account: Arc::clone(&self.account) }
     }
 
     /// The same peer with another encapsulation. Its counters and its limit go on.
     #[must_use]
     pub fn with_encapsulation(&self, encapsulation: PeerEncapsulation) -> Self {
-        Self { key: self.key, encapsulation, limit: self.limit.clone(), workers: Arc::clone(&self.workers) }
+        Self { key: self.key, encapsulation, limit: self.limit.clone(), account: Arc::clone(&self.account) }
     }
 
     /// What passes between the peer and us.
@@ -116,15 +166,15 @@ impl PeerState {
         self.limit.as_deref().unwrap_or(&UNLIMITED)
     }
 
-    /// What `worker` counts for this peer; `None` if there is no such worker.
-    #[inline(always)]
-    pub fn counters(&self, worker: usize) -> Option<&PeerCounters> {
-        self.workers.get(worker)
+    /// Counts one packet of `bytes` bytes, Ethernet header included, as it arrived. Only `worker` itself may do so; if there is no such
+    /// worker, nothing is counted.
+    pub fn count(&self, worker: usize, verdict: Verdict, bytes: usize) {
+        self.account.count(worker, verdict, bytes);
     }
 
     /// What all workers have counted.
     pub fn tally(&self) -> Tally {
-        self.workers.iter().fold(Tally::default(), |sum, worker| sum + worker.snapshot())
+        self.account.tally()
     }
 }
 
@@ -179,10 +229,8 @@ mod tests {
     use std::mem::offset_of;
 
     #[test]
-    fn an_entry_is_two_cache_lines_one_of_them_for_each_direction() {
+    fn what_most_packets_from_a_peer_need_is_one_cache_line() {
         assert_eq!(size_of::<Entry>(), 128);
-        let at = offset_of!(Entry, keys);
-        assert_eq!((at + offset_of!(KeySet, inbound_old)) / 64, 0);
-        assert_eq!((at + offset_of!(KeySet, outbound)) / 64, 1);
+        assert_eq!(offset_of!(Entry, keys) + offset_of!(KeySet, outbound), 64);
     }
 }

@@ -51,7 +51,7 @@ impl Pipeline {
     ) {
         let all = alive;
         let lf2 = self.inbound_lf2(burst, alive);
-        let entries = look_up_entries(burst, alive, dictionary);
+        let entries = look_up_entries(burst, alive, dictionary, Entry::prefetch_inbound);
         let mut found = [None; MAX_BURST];
         self.find_keys(burst, &mut alive, &entries, now, &mut found);
         self.prefetch_counters(alive, &entries);
@@ -66,8 +66,10 @@ impl Pipeline {
             self.check_tags(burst, &mut alive, lf2, &found);
         }
         let mut spots = [Spot::NONE; MAX_BURST];
+        // What is begun to fetch here is looked at in the same order, so that there is time for it to arrive.
+        let sources = self.find_sources(burst, alive);
         self.locate(burst, alive, &found, &mut spots);
-        self.check_sources(burst, &mut alive);
+        self.check_sources(burst, &mut alive, &sources);
         probe.end_of(Stage::Mac);
         self.test_duplicates(burst, &mut alive, &spots);
         probe.end_of(Stage::DuplicateTest);
@@ -113,7 +115,7 @@ impl Pipeline {
         }
         let times = &self.settings.times;
         let timestamp = burst.packets[lane].timestamp;
-        let (key, sent) = entry.keys.inbound_for(timestamp, now.unix, times).map_err(|miss| match miss {
+        let (key, sent) = entry.inbound_for(timestamp, now.unix, times).map_err(|miss| match miss {
             EpochMiss::NoKey => DropReason::NoKey,
             EpochMiss::OutsideWindow => self.refuse_age(nearest(entry, timestamp, now.unix), now.unix),
         })?;
@@ -203,16 +205,23 @@ impl Pipeline {
         matches
     }
 
+    /// Where the routes back to the packets' sources are.
+    #[inline(always)]
+    fn find_sources(&self, burst: &Burst<'_, '_>, alive: Lanes) -> Addresses {
+        let mut sources = Addresses::default();
+        for lane in alive {
+            sources.add(lane, burst.packets[lane].source);
+        }
+        sources.find(&self.settings.routes);
+        sources
+    }
+
     /// Refuses what one peer sends from the address of another one's host: its key vouches only for its own. An address that
     /// lies behind no peer we know of may be anybody's.
     #[inline(always)]
-    fn check_sources(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes) {
-        let mut sources = Addresses::default();
-        for lane in *alive {
-            sources.add(lane, burst.packets[lane].source);
-        }
+    fn check_sources(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, sources: &Addresses) {
         let mut elsewhere = Lanes::default();
-        sources.route(&self.settings.routes, |lane, home| {
+        sources.read(&self.settings.routes, |lane, home| {
             if home.is_some_and(|home| home.peer.isd_as != burst.packets[lane].peer.isd_as) {
                 elsewhere.insert(lane);
             }
@@ -346,12 +355,13 @@ fn nearest(entry: &Entry, timestamp: EpochNanos, now: UnixNanos) -> UnixNanos {
     sent.min_by_key(|sent| now.distance(*sent)).unwrap_or(UnixNanos(u64::MAX))
 }
 
-/// Looks up the peers of all packets in `lanes` at once.
+/// Looks up the peers of all packets in `lanes` at once, and begins to fetch of each what `prefetch` says.
 #[inline(always)]
 pub(crate) fn look_up_entries<'d, D: KeyDictionary + ?Sized>(
     burst: &Burst<'_, '_>,
     lanes: Lanes,
     dictionary: &'d D,
+    prefetch: impl Fn(&Entry),
 ) -> Entries<'d> {
     let mut peers = Peers::new();
     let mut places = [0; MAX_BURST];
@@ -361,7 +371,7 @@ pub(crate) fn look_up_entries<'d, D: KeyDictionary + ?Sized>(
     let mut found = [None; MAX_BURST];
     dictionary.look_up(peers.as_slice(), &mut found);
     for entry in found.iter().flatten() {
-        entry.prefetch();
+        prefetch(entry);
     }
     let mut entries = [None; MAX_BURST];
     for lane in lanes {

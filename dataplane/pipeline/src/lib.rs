@@ -44,7 +44,7 @@ pub use counters::{Count, Tally, VerdictCounters};
 pub use dictionary::{Entry, KeyDictionary, MemoryDictionary, PeerKey, PeerState};
 pub use frame::{Frame, PortIndex};
 pub use lanes::MAX_BURST;
-pub use peer_counters::PeerCounters;
+pub use peer_counters::PeerLedger;
 pub use peer_encapsulation::{Encapsulation, Encapsulations, PeerEncapsulation};
 pub use pipeline::{Parts, Pipeline};
 pub use probe::{Probe, Stage};

@@ -156,17 +156,18 @@ impl Pipeline {
             }
         }
         if !by_route.lanes.is_empty() {
-            self.route(burst, &by_route, &mut ways, now);
+            self.route(burst, &mut by_route, &mut ways, now);
         }
         ways
     }
 
     /// Sorts the packets whose way depends on their destination.
     #[inline(always)]
-    fn route(&self, burst: &mut Burst<'_, '_>, by_route: &ByRoute, ways: &mut Ways, now: Clock) {
+    fn route(&self, burst: &mut Burst<'_, '_>, by_route: &mut ByRoute, ways: &mut Ways, now: Clock) {
         let ByRoute { destinations, lanes, fragments } = by_route;
         let mut to_peers = Lanes::default();
-        destinations.route(&self.settings.routes, |lane, route| {
+        destinations.find(&self.settings.routes);
+        destinations.read(&self.settings.routes, |lane, route| {
             if let Some(route) = route {
                 burst.packets[lane].peer = route.peer;
                 to_peers.insert(lane);
@@ -317,8 +318,8 @@ impl Pipeline {
     #[inline(always)]
     pub(crate) fn prefetch_counters(&self, lanes: Lanes, entries: &[Option<&Entry>; MAX_BURST]) {
         for lane in lanes {
-            if let Some(counters) = entries[lane].and_then(|entry| entry.counters(self.worker)) {
-                counters.prefetch();
+            if let Some(entry) = entries[lane] {
+                entry.prefetch_counters(self.worker);
             }
         }
     }
@@ -328,9 +329,7 @@ impl Pipeline {
     pub(crate) fn count_for_peers(&self, burst: &Burst<'_, '_>, lanes: Lanes, entries: &[Option<&Entry>; MAX_BURST]) {
         for lane in lanes {
             let (Some(entry), Some(outcome)) = (entries[lane], burst.outcomes.get(lane)) else { continue };
-            if let Some(counters) = entry.counters(self.worker) {
-                counters.count(outcome.verdict, burst.received[lane]);
-            }
+            entry.count(self.worker, outcome.verdict, burst.received[lane]);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use photongate_pipeline::limits::{Limit, LimitSettings};
-use photongate_pipeline::{Clock, Entry, PeerKey, PeerState};
+use photongate_pipeline::{Clock, Entry, PeerKey, PeerLedger, PeerState};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout_at};
 
@@ -38,6 +38,8 @@ pub(super) enum Command {
 pub(super) struct Actor {
     pub(super) shared: Arc<Shared>,
     pub(super) publisher: Box<dyn Publisher>,
+    /// Where the peers' counters are.
+    ledger: PeerLedger,
     pub(super) list_file: Option<ListFile>,
     pub(super) store: Option<Arc<SealedStore>>,
     pub(super) configuration: Box<dyn Configuration>,
@@ -79,6 +81,7 @@ impl Actor {
         let shared = Arc::new(Shared::new(version, rules, now, observer, state));
         let actor = Self {
             shared: Arc::clone(&shared),
+            ledger: PeerLedger::new(publisher.workers()),
             publisher,
             list_file: options.list_file,
             store: options.store,
@@ -293,7 +296,7 @@ impl Actor {
         now: Clock,
     ) {
         let (key, limit) = (peer.key, Limit::from_settings(limit, now.monotonic));
-        let peer = PeerState::new(key, limit, self.publisher.workers()).with_encapsulation(peer.encapsulation);
+        let peer = PeerState::in_ledger(key, limit, &self.ledger).with_encapsulation(peer.encapsulation);
         state.peers.insert(key, Arc::new(peer));
         state.keys.add(key, held, now.unix);
     }

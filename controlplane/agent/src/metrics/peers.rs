@@ -142,7 +142,7 @@ mod tests {
         let key = PeerKey { isd_as: IsdAs::from_bits((1 << 48) | number), protocol: Protocol(3) };
         let state = PeerState::new(key, Limit::UNLIMITED, 1);
         for _ in 0..packets {
-            state.counters(0).unwrap().count(Verdict::Accepted, 100);
+            state.count(0, Verdict::Accepted, 100);
         }
         let numbers = PeerNumbers { key, state: Arc::new(state), expiry: [None; 2], is_degraded, is_dark: false };
         (numbers.state.tally(), numbers)

@@ -24,8 +24,9 @@ use photongate_pipeline::limits::Limit;
 use photongate_pipeline::routes::RouteTable;
 use photongate_pipeline::timestamps::TimestampIssuer;
 use photongate_pipeline::{
-    ControlPolicy, Encapsulation, Entry, LfSettings, MAX_BURST, NextHop, Parts, PeerEncapsulation, PeerState, Pipeline,
-    PortIndex, PortSettings, Probe, Role, Route, Settings, SourcePort, Stage, Tally, UnknownDestination,
+    ControlPolicy, Encapsulation, Entry, LfSettings, MAX_BURST, NextHop, Parts, PeerEncapsulation, PeerLedger,
+    PeerState, Pipeline, PortIndex, PortSettings, Probe, Role, Route, Settings, SourcePort, Stage, Tally,
+    UnknownDestination,
 };
 use photongate_wire::lf::ENCAPSULATION_LEN;
 use photongate_wire::{MacAddress, Nanos};
@@ -122,9 +123,10 @@ impl Session {
         let (dictionary, mut writer) = Dictionary::create(self.eal, params.peers, workers as u32)?;
         let traffic = Traffic::new(kind(params), 0);
         let encapsulation = PeerEncapsulation::only(params.encapsulation);
+        let ledger = PeerLedger::new(workers);
         for peer in 0..params.peers {
-            let state =
-                Arc::new(PeerState::new(peer_key(peer), Limit::UNLIMITED, workers).with_encapsulation(encapsulation));
+            let state = PeerState::in_ledger(peer_key(peer), Limit::UNLIMITED, &ledger);
+            let state = Arc::new(state.with_encapsulation(encapsulation));
             writer.publish(Entry::new(state, traffic.keys(peer)))?;
         }
         let settings = Arc::new(settings(params));

@@ -61,14 +61,14 @@ impl<A: Address, T: Copy> Ranges<A, T> {
 }
 
 impl<A: Address, T> Ranges<A, T> {
-    /// Tells `each` the value of the smallest block around each of up to 64 addresses, with the address' place.
+    /// Finds where the values of the smallest blocks around up to 64 addresses are, and begins to fetch them.
     ///
     /// Step by step for all of them, so that they wait for memory at the same time, and not one after the other.
     #[inline(always)]
-    pub(super) fn look_up_all(&self, addresses: &[A], mut each: impl FnMut(usize, Option<&T>)) {
-        let mut places = [0_usize; 64];
+    pub(super) fn find(&self, addresses: &[A], places: &mut [usize; 64]) {
+        *places = [0; 64];
         for (depth, layer) in self.layers.iter().enumerate() {
-            let Some(last) = layer.len().checked_sub(1) else { break };
+            let Some(last) = layer.len().checked_sub(1) else { return };
             let below = self.layers.get(depth + 1);
             for (place, address) in places.iter_mut().zip(addresses) {
                 let node = (*place).min(last);
@@ -80,10 +80,12 @@ impl<A: Address, T> Ranges<A, T> {
                 }
             }
         }
-        let last = self.values.len().saturating_sub(1);
-        for (n, (place, _)) in places.iter().zip(addresses).enumerate() {
-            each(n, self.values.get((*place).min(last)).and_then(Option::as_ref));
-        }
+    }
+
+    /// The value at a place that was found.
+    #[inline(always)]
+    pub(super) fn value(&self, place: usize) -> Option<&T> {
+        self.values.get(place.min(self.values.len().saturating_sub(1)))?.as_ref()
     }
 }
 
