@@ -15,6 +15,7 @@
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+mod cache;
 pub mod clock;
 pub mod eal;
 mod errno;

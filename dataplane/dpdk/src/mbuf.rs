@@ -10,6 +10,7 @@ use std::slice;
 
 use photongate_dpdk_sys::{self as sys, mbuf as field};
 
+use crate::cache::{CACHE_LINE, prefetch};
 use crate::{HEADROOM, Mempool};
 
 pub use burst::Burst;
@@ -338,24 +339,8 @@ unsafe fn segment<'m>(raw: NonNull<sys::rte_mbuf>) -> &'m [u8] {
     }
 }
 
-/// Fetches so many cache lines, from that of `start` on.
-#[inline(always)]
-fn prefetch(start: *const u8, lines: usize) {
-    #[cfg(target_arch = "x86_64")]
-    for line in 0..lines {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch does not fault, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line * CACHE_LINE).cast()) }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (start, lines);
-}
-
 /// What DPDK keeps of a packet, what it looks at when it frees it included.
 const DESCRIPTION_LINES: usize = 2;
 
 /// The headroom into which headers grow; Ethernet, IP, UDP and LF headers; and 64 bytes and more of payload.
 const HEADER_LINES: usize = 5;
-
-/// Bytes of the processor's.
-const CACHE_LINE: usize = 64;
