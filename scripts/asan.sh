@@ -18,7 +18,7 @@ else
 fi
 
 # With a target named, build scripts and procedural macros stay as they are. DPDK is not instrumented, nor need it be:
-# what readers may not hold too long lies in the program's own heap.
+# what readers may not hold too long belongs to values that have a part of them on the program's own heap.
 target=$(rustc --version --verbose | sed -n 's/^host: //p')
 export RUSTFLAGS="${RUSTFLAGS-} -Zsanitizer=address"
 [ $# -gt 0 ] || set -- --tests

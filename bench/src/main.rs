@@ -5,7 +5,7 @@
 //! case, and again when [`counting_ends`] is. For each case one line is printed: backend, direction, bytes of payload, packets.
 //!
 //! Everything is the same in each run: keys, times, payloads, the seed of the duplicate filter. No DPDK is needed, so
-//! what the ports and `rte_hash` cost is not in it.
+//! what the ports and the filter's key dictionary cost is not in it.
 
 #![forbid(unsafe_code)]
 

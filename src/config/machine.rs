@@ -24,7 +24,7 @@ pub(crate) struct WorkersConfig {
 pub(crate) struct MemoryConfig {
     /// Whether DPDK's memory comes from hugepages.
     pub hugepages: bool,
-    /// Memory for packet buffers and tables, in MiB.
+    /// Memory for packet buffers and what else DPDK keeps, in MiB.
     pub mib: u32,
     /// Packet buffers.
     pub buffers: u32,

@@ -1,4 +1,10 @@
-//! A hash table with one writer and lock-free readers: DPDK's `rte_hash` under quiescent-state reclamation.
+//! A hash table with one writer and lock-free readers, made for the packet path.
+//!
+//! A look-up costs one cache line for nearly every key, whether it is there or not, and then those of its value. Memory is what a
+//! packet from one of many peers waits for, and DPDK's table, for keys of any length, touches three lines before the value. Here a
+//! line holds four keys, and with each of them the number of its value (`buckets`); the values lie side by side (`values`); both in
+//! hugepages. There are as many lines as keys that the table is made for: when it is full, 0.4 % of the keys find no room in their
+//! line, and are in the next one.
 //!
 //! Values are immutable. To change one, the writer inserts another under the same key; the old one, and the slot of a
 //! removed key, are freed when every reader has quiesced since. Readers never wait and never see half a value.
@@ -6,8 +12,8 @@
 //! A value is borrowed from the reader, and quiescing needs the reader whole, so nothing can be held across it:
 //!
 //! ```compile_fail,E0502
-//! # fn f(reader: &mut photongate_dpdk::hash::Reader<u64, 8>) {
-//! let value = reader.look_up(&[0; 8]);
+//! # fn f(reader: &mut photongate_dpdk::hash::Reader<u64>) {
+//! let value = reader.look_up(&[0; 12]);
 //! reader.quiesce();
 //! println!("{value:?}");
 //! # }
@@ -16,30 +22,30 @@
 //! Nor can it be kept when the reader is gone, or while it is offline:
 //!
 //! ```compile_fail,E0505
-//! # fn f(reader: photongate_dpdk::hash::Reader<u64, 8>) {
-//! let value = reader.look_up(&[0; 8]);
+//! # fn f(reader: photongate_dpdk::hash::Reader<u64>) {
+//! let value = reader.look_up(&[0; 12]);
 //! drop(reader);
 //! println!("{value:?}");
 //! # }
 //! ```
 //!
 //! ```compile_fail,E0502
-//! # fn f(reader: &mut photongate_dpdk::hash::Reader<u64, 8>) {
-//! let value = reader.look_up(&[0; 8]);
+//! # fn f(reader: &mut photongate_dpdk::hash::Reader<u64>) {
+//! let value = reader.look_up(&[0; 12]);
 //! reader.offline(|| println!("{value:?}"));
 //! # }
 //! ```
 //!
 //! ```compile_fail,E0502
-//! # fn f(reader: &mut photongate_dpdk::hash::Reader<u64, 8>) {
-//! reader.offline(|| println!("{:?}", reader.look_up(&[0; 8])));
+//! # fn f(reader: &mut photongate_dpdk::hash::Reader<u64>) {
+//! reader.offline(|| println!("{:?}", reader.look_up(&[0; 12])));
 //! # }
 //! ```
 //!
 //! There is one writer:
 //!
 //! ```compile_fail,E0599
-//! # fn f(writer: photongate_dpdk::hash::Writer<u64, 8>) {
+//! # fn f(writer: photongate_dpdk::hash::Writer<u64>) {
 //! let second = writer.clone();
 //! # }
 //! ```
@@ -48,95 +54,154 @@
 //! lives until its last reader is gone. In the same way as above, this compiles:
 //!
 //! ```
-//! # fn f(reader: &mut photongate_dpdk::hash::Reader<u64, 8>) {
-//! let value = reader.look_up(&[0; 8]).copied();
+//! # fn f(reader: &mut photongate_dpdk::hash::Reader<u64>) {
+//! let value = reader.look_up(&[0; 12]).copied();
 //! reader.quiesce();
 //! println!("{value:?}");
 //! # }
 //! ```
 
-mod raw;
+mod books;
+mod buckets;
+mod secrets;
+mod values;
 mod writer;
 
-use std::mem;
-use std::ptr::NonNull;
+use std::hint::select_unpredictable;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{mem, ptr};
 
-use crate::hugepages::Slab;
 use crate::qsbr::{Participant, TooManyParticipants};
-use crate::{Eal, Errno, Qsbr};
+use crate::{Errno, Qsbr};
 
-use raw::RawTable;
+use buckets::{Buckets, NOWHERE, PLACES, Place, SLOTS, Share, Words};
+use secrets::Secrets;
+use values::{FreePlaces, Start, Values};
 pub use writer::{InsertError, Inserted, Writer};
 
-/// A table from keys of `N` bytes to values. A handle: clones mean the same table.
-pub struct HashTable<V, const N: usize>(Arc<Shared<V, N>>);
+/// What a value is found by. Any twelve bytes.
+pub type Key = [u8; 12];
 
-impl<V: Send + Sync + 'static, const N: usize> HashTable<V, N> {
+/// A table from keys to values. A handle: clones mean the same table.
+pub struct HashTable<V>(Arc<Shared<V>>);
+
+impl<V: Send + Sync + 'static> HashTable<V> {
     /// Makes an empty table and its writer.
     ///
     /// # Errors
     /// [`TableError`]; most often there is not enough memory.
-    pub fn create(_eal: Eal, config: &TableConfig) -> Result<(Self, Writer<V, N>), TableError> {
-        let slots = slots(config.capacity);
-        let table = RawTable::create(slots, config.socket).map_err(|errno| TableError {
-            capacity: config.capacity,
-            needed_mib: memory_estimate(config.capacity, N).div_ceil(1 << 20),
-            errno,
-        })?;
+    pub fn create(config: &TableConfig) -> Result<(Self, Writer<V>), TableError> {
+        Self::with_secrets(config, Secrets::random())
+    }
+
+    fn with_secrets(config: &TableConfig, secrets: Secrets) -> Result<(Self, Writer<V>), TableError> {
+        let capacity = config.capacity;
+        let count = capacity.max(FEWEST_BUCKETS);
+        // As many as slots: who has a place for a value finds a slot for its key. And all values can be replaced at once, thrice.
+        let places = u64::from(count) * SLOTS as u64;
+        if places > PLACES {
+            return Err(TableError::TooLarge { capacity });
+        }
+        let memory = |errno| TableError::NoMemory { capacity, errno };
+        let values = Values::create(places).map_err(memory)?;
+        let buckets = Buckets::create(count, secrets).map_err(memory)?;
         let readers = Qsbr::new(config.readers.max(1));
-        let (values, leftovers) = (Mutex::new(Slab::new()), Mutex::new(Vec::new()));
-        let shared = Arc::new(Shared { table, readers, values, leftovers });
-        Ok((Self(Arc::clone(&shared)), Writer::new(shared, config.capacity)))
+        let shared = Arc::new(Shared { buckets, values, readers, leftovers: Mutex::new(Vec::new()) });
+        Ok((Self(Arc::clone(&shared)), Writer::new(shared, capacity, FreePlaces::new(places))))
     }
 
     /// A reader of this table. It must quiesce regularly, or be offline, or the writer can free nothing.
     ///
     /// # Errors
     /// [`TooManyParticipants`], when there are [`TableConfig::readers`] already.
-    pub fn reader(&self) -> Result<Reader<V, N>, TooManyParticipants> {
+    pub fn reader(&self) -> Result<Reader<V>, TooManyParticipants> {
         let participant = self.0.readers.register()?;
         Ok(Reader { participant, shared: Arc::clone(&self.0) })
     }
 }
 
-impl<V, const N: usize> Clone for HashTable<V, N> {
+impl<V> Clone for HashTable<V> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
 /// Looks values up. One for each thread that does; lock-free.
-pub struct Reader<V, const N: usize> {
+pub struct Reader<V> {
     // Dropped first: a reader leaves the group before it lets go of the table.
     participant: Participant,
-    shared: Arc<Shared<V, N>>,
+    shared: Arc<Shared<V>>,
 }
 
-impl<V, const N: usize> Reader<V, N> {
-    /// The value of each key, or `None`, into `values`. One call hides the memory latency of up to 32 look-ups.
+impl<V> Reader<V> {
+    /// The value of each key, or `None`, into `values`. One call hides the memory latency of up to 64 look-ups.
     ///
     /// Looks up as many as the shorter of the slices has.
     #[inline]
-    pub fn look_up_bulk<'r>(&'r self, keys: &[[u8; N]], values: &mut [Option<&'r V>]) {
-        for (keys, values) in keys.chunks(raw::MOST_AT_ONCE).zip(values.chunks_mut(raw::MOST_AT_ONCE)) {
-            let count = keys.len().min(values.len());
-            let (keys, values) = (&keys[..count], &mut values[..count]);
-            values.fill(None);
-            // SAFETY: `Option` of a reference and of a `NonNull` are both a pointer that may be null. What is put
-            // there came from the writer's slab. It removes the value only when all participants have quiesced or
-            // gone offline after it was taken out of the table; this participant does neither while `self` is
-            // borrowed, which is `'r`.
-            let pointers = unsafe { &mut *(&raw mut *values as *mut [Option<NonNull<V>>]) };
-            self.shared.table.look_up_bulk(keys, pointers);
+    pub fn look_up_bulk<'r>(&'r self, keys: &[Key], values: &mut [Option<&'r V>]) {
+        self.look_up_bulk_by(keys, |key| *key, values);
+    }
+
+    /// The same for keys that are in another form: `key_of` makes them ours. It is called more than once for each.
+    ///
+    /// Compiled into its caller, for the instructions that that one may use.
+    #[inline(always)]
+    pub fn look_up_bulk_by<'r, K>(&'r self, keys: &[K], key_of: impl Fn(&K) -> Key, values: &mut [Option<&'r V>]) {
+        for (keys, values) in keys.chunks(AT_ONCE).zip(values.chunks_mut(AT_ONCE)) {
+            self.look_up_some(keys, |key| Words::new(key_of(key)), values);
+        }
+    }
+
+    /// In passes: all lines are on their way before the first one is looked at. For up to [`AT_ONCE`] keys.
+    #[inline(always)]
+    fn look_up_some<'r, K>(&'r self, keys: &[K], key_of: impl Fn(&K) -> Words, values: &mut [Option<&'r V>]) {
+        let count = keys.len().min(values.len()).min(AT_ONCE);
+        let (keys, values) = (&keys[..count], &mut values[..count]);
+        let buckets = self.shared.buckets.view();
+        let mut shares = [Share::default(); AT_ONCE];
+        for (share, key) in shares.iter_mut().zip(keys) {
+            *share = buckets.share(key_of(key));
+            buckets.prefetch(*share);
+        }
+        let start = self.shared.values.start();
+        let mut beyond = 0_u64;
+        for (lane, ((key, share), value)) in keys.iter().zip(&shares).zip(values.iter_mut()).enumerate() {
+            let look = buckets.look(*share, key_of(key));
+            start.prefetch(look.place);
+            *value = self.value(start, look.place);
+            beyond |= u64::from(look.goes_on()) << lane;
+        }
+        if beyond != 0 {
+            self.look_beyond(beyond, keys, &shares, key_of, values);
+        }
+    }
+
+    /// Looks for the keys with a bit in `lanes`, which are not at home.
+    #[cold]
+    fn look_beyond<'r, K>(
+        &'r self,
+        lanes: u64,
+        keys: &[K],
+        shares: &[Share],
+        key_of: impl Fn(&K) -> Words,
+        values: &mut [Option<&'r V>],
+    ) {
+        let buckets = self.shared.buckets.view();
+        let of_lanes = || keys.iter().zip(shares).enumerate().filter(|(lane, _)| lanes & (1 << lane) != 0);
+        for (_, (_, share)) in of_lanes() {
+            buckets.prefetch_beyond(*share);
+        }
+        for (lane, (key, share)) in of_lanes() {
+            if let Some(value) = values.get_mut(lane) {
+                *value = self.value(self.shared.values.start(), buckets.find_beyond(*share, key_of(key)));
+            }
         }
     }
 
     /// The value of the key.
     #[inline]
-    pub fn look_up(&self, key: &[u8; N]) -> Option<&V> {
-        // SAFETY: as in `look_up_bulk`.
-        self.shared.table.look_up(key).map(|pointer| unsafe { pointer.as_ref() })
+    pub fn look_up(&self, key: &Key) -> Option<&V> {
+        self.value(self.shared.values.start(), self.shared.buckets.view().find(Words::new(*key)))
     }
 
     /// Says that this reader holds no value, so that what was replaced can be freed. Costs a store; call it once a
@@ -151,71 +216,74 @@ impl<V, const N: usize> Reader<V, N> {
     pub fn offline<R>(&mut self, rest: impl FnOnce() -> R) -> R {
         self.participant.offline(rest)
     }
+
+    /// The value there. For places that were found since this reader has quiesced last.
+    #[inline(always)]
+    fn value(&self, start: Start<V>, place: Place) -> Option<&V> {
+        let address = select_unpredictable(place == NOWHERE, ptr::null_mut(), start.at(place));
+        // SAFETY: the writer put a value there before the place into the table. It removes the value only when all participants have
+        // quiesced or gone offline after it was taken out of the table; this participant does neither while `self` is borrowed.
+        unsafe { address.as_ref() }
+    }
 }
 
 /// What a table should be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableConfig {
-    /// How many keys it holds.
+    /// How many keys it holds. For each of them it takes 64 bytes at once, and as many as a value has when there is one.
     pub capacity: u32,
     /// How many readers it can have at once.
     pub readers: u32,
-    /// The NUMA node of its memory; `None` for any.
-    pub socket: Option<u32>,
 }
 
 /// There is no table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("DPDK cannot make a table of {capacity} entries, which takes about {needed_mib} MiB of its memory: {errno}")]
-pub struct TableError {
-    /// Keys it was to hold.
-    pub capacity: u32,
-    /// Memory it takes.
-    pub needed_mib: u64,
-    /// DPDK's reason.
-    pub errno: Errno,
-}
-
-/// About how much of DPDK's memory a table of that capacity takes, in bytes, for keys of `key_length` bytes. The
-/// values come on top, from the program's own heap.
-pub fn memory_estimate(capacity: u32, key_length: usize) -> u64 {
-    let slots = u64::from(slots(capacity));
-    let rounded = slots.next_power_of_two();
-    // A key with its pointer is kept at multiples of 16 bytes.
-    let key = (8 + key_length as u64).next_multiple_of(16);
-    // Buckets of eight, and as many to extend them, of a cache line; rings of free slots and free buckets; a number
-    // per slot.
-    slots * (key + 4) + rounded / 8 * (64 + 64 + 4 * 2) + rounded * 4 * 2
-}
-
-/// Slots for that many keys, and some for removed ones that readers may still hold.
-fn slots(capacity: u32) -> u32 {
-    capacity.saturating_add(capacity / 32).saturating_add(64)
+pub enum TableError {
+    /// More keys than the table can tell apart.
+    #[error("a table of {capacity} keys is too large: the most are {}", PLACES / SLOTS as u64)]
+    TooLarge {
+        /// Keys it was to hold.
+        capacity: u32,
+    },
+    /// The system gives no memory.
+    #[error("there is no memory for a table of {capacity} keys: {errno}")]
+    NoMemory {
+        /// Keys it was to hold.
+        capacity: u32,
+        /// The system's reason.
+        errno: Errno,
+    },
 }
 
 /// What readers and the writer share.
-struct Shared<V, const N: usize> {
-    table: RawTable<V, N>,
+struct Shared<V> {
+    buckets: Buckets,
+    values: Values<V>,
     readers: Arc<Qsbr>,
-    /// Where the values are. Readers have pointers, so only the writer waits for it, and that for nobody.
-    values: Mutex<Slab<V>>,
     /// Values out of the table that the writer could not free before it was dropped.
-    leftovers: Mutex<Vec<writer::Retired<V>>>,
+    leftovers: Mutex<Vec<writer::Retired>>,
 }
 
-impl<V, const N: usize> Drop for Shared<V, N> {
+impl<V> Drop for Shared<V> {
     fn drop(&mut self) {
         // The last reader and the writer are gone, so nobody holds a value.
-        let values = self.values.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let leftovers = mem::take(self.leftovers.get_mut().unwrap_or_else(PoisonError::into_inner));
-        for retired in leftovers {
-            // SAFETY: out of the table, and no reader is left.
-            unsafe { retired.remove_from(values) };
+        for retired in mem::take(self.leftovers.get_mut().unwrap_or_else(PoisonError::into_inner)) {
+            // SAFETY: out of this table, and no reader is left.
+            unsafe { retired.drop_from(&self.values) };
         }
-        for (_, value) in self.table.iter() {
-            // SAFETY: the writer put the value of this key into the slab, and removes it only after it was taken out of the
-            // table; the table is not used again.
-            unsafe { values.remove(value) };
+        for (_, place) in self.buckets.iter() {
+            // SAFETY: the writer put a value there before the place into the table, and removes it only after it took it out again; the table
+            // is not used again.
+            unsafe { self.values.remove(place) };
         }
     }
 }
+
+/// Keys that are looked up together: the bits of a word say which are not at home.
+const AT_ONCE: usize = u64::BITS as usize;
+
+/// A small table has slots to spare, too, for keys that are gone while readers may still look at them.
+const FEWEST_BUCKETS: u32 = 64;
+
+#[cfg(test)]
+mod tests;

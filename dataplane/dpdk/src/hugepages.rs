@@ -5,11 +5,11 @@
 //! One page of 2 MiB stands for 512 ordinary ones. Nothing has to be set aside for it: the kernel finds transparent hugepages when
 //! it is asked to (`/sys/kernel/mm/transparent_hugepage/enabled` is `madvise` or `always`), and where it finds none, ordinary pages stay.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::mem;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use nix::libc;
+
+use crate::Errno;
 
 /// Asks the kernel to put `memory` into hugepages, as far as it fills whole ones. What it holds stays as it is.
 ///
@@ -28,83 +28,76 @@ pub fn gather<T>(memory: &[T]) {
     }
 }
 
-/// Places for values, side by side in hugepages. A value stays where it is until it is removed.
-pub(crate) struct Slab<V> {
-    chunks: Vec<NonNull<V>>,
-    /// Places of the last chunk that were never used.
-    unused: usize,
-    /// Places that were used, and are not now.
-    free: Vec<NonNull<V>>,
+/// Memory of its own, from hugepages where the kernel finds some. Whole ones, at an address that is a multiple of theirs. Zero at first.
+pub(crate) struct Region {
+    start: NonNull<u8>,
+    len: usize,
 }
 
-// SAFETY: the slab owns its memory, and values only move into it.
-unsafe impl<V: Send> Send for Slab<V> {}
+// SAFETY: a region is addresses. What is done with what is there is up to who does it.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
 
-impl<V> Slab<V> {
-    pub(crate) const fn new() -> Self {
-        const { assert!(size_of::<V>() > 0 && size_of::<V>() <= HUGEPAGE && align_of::<V>() <= HUGEPAGE) }
-        Self { chunks: Vec::new(), unused: 0, free: Vec::new() }
-    }
-
-    /// Puts a value into a free place. The caller has to [`remove`](Self::remove) it before the slab goes.
-    pub(crate) fn put(&mut self, value: V) -> NonNull<V> {
-        let place = self.free.pop().unwrap_or_else(|| self.new_place());
-        // SAFETY: the place is inside a chunk, aligned as the chunk's start is and as arrays of `V` are, and nothing is there.
-        unsafe { place.write(value) };
-        place
-    }
-
-    /// Drops a value where it is, so that one that wipes itself leaves nothing behind. Its place is then free.
+impl Region {
+    /// At least so many bytes. They are addresses only: the kernel finds memory for a page when it is touched.
     ///
-    /// # Safety
-    /// `place` came from [`put`](Self::put) of this slab, was not removed since, and nobody looks at the value any more.
-    pub(crate) unsafe fn remove(&mut self, place: NonNull<V>) {
-        // SAFETY: a value is there, and nobody has it or will look at it again.
-        unsafe { place.drop_in_place() };
-        if cfg!(debug_assertions) {
-            // Nobody notices who looks at it nevertheless, as the memory stays: so there is something else.
-            // SAFETY: the place is as long as a value, and ours.
-            unsafe { place.cast::<u8>().write_bytes(GONE, size_of::<V>()) };
+    /// # Errors
+    /// There are no such addresses, or the kernel promises no more memory than it has.
+    pub(crate) fn map(len: usize) -> Result<Self, Errno> {
+        let len = len.max(1).next_multiple_of(HUGEPAGE);
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new mapping, at whatever address, changes no memory that there is.
+        let mapped = unsafe { libc::mmap(ptr::null_mut(), len + HUGEPAGE, protection, flags, -1, 0) };
+        if mapped == libc::MAP_FAILED {
+            return Err(Errno::new(nix::errno::Errno::last_raw()));
         }
-        self.free.push(place);
+        let before = mapped.addr().next_multiple_of(HUGEPAGE) - mapped.addr();
+        let start = mapped.wrapping_byte_add(before);
+        // SAFETY: what is left of the mapping before and after the aligned part is whole pages, and nobody has them yet. The advice
+        // changes how the kernel maps the part between. That it cannot follow is no error.
+        unsafe {
+            unmap(mapped, before);
+            unmap(start.wrapping_byte_add(len), HUGEPAGE - before);
+            libc::madvise(start, len, libc::MADV_HUGEPAGE);
+        }
+        let start = NonNull::new(start.cast()).expect("the kernel maps nothing at address 0 unless it is told to");
+        Ok(Self { start, len })
     }
 
-    fn new_place(&mut self) -> NonNull<V> {
-        if self.unused == 0 {
-            // SAFETY: the layout's size is not zero.
-            let chunk = NonNull::new(unsafe { alloc(Self::CHUNK) }).unwrap_or_else(|| handle_alloc_error(Self::CHUNK));
-            // SAFETY: the chunk is one hugepage that nobody uses yet. Which pages it is made of does not change what is in it.
-            unsafe { libc::madvise(chunk.as_ptr().cast(), HUGEPAGE, libc::MADV_HUGEPAGE) };
-            self.chunks.push(chunk.cast());
-            self.unused = Self::IN_CHUNK;
-        }
-        self.unused -= 1;
-        let chunk = *self.chunks.last().expect("a place is left in it");
-        // SAFETY: less than `IN_CHUNK`, so inside the chunk.
-        unsafe { chunk.add(self.unused) }
+    /// The first byte.
+    #[inline(always)]
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
     }
 
-    const CHUNK: Layout = match Layout::from_size_align(HUGEPAGE, HUGEPAGE) {
-        Ok(layout) => layout,
-        Err(_) => panic!("a power of two"),
-    };
-    const IN_CHUNK: usize = HUGEPAGE / size_of::<V>();
+    /// Has the kernel find memory for all of it now, while it is still all zeroes.
+    pub(crate) fn touch(&self) {
+        // SAFETY: all of it is mapped, to be written to, and zero is what is there.
+        unsafe { self.start.write_bytes(0, self.len) }
+    }
 }
 
-impl<V> Drop for Slab<V> {
+impl Drop for Region {
     fn drop(&mut self) {
-        for chunk in mem::take(&mut self.chunks) {
-            // SAFETY: allocated with this layout, and by now without values, as the users of `put` promise.
-            unsafe { dealloc(chunk.as_ptr().cast(), Self::CHUNK) };
-        }
+        // SAFETY: mapped in `map`, and whoever had a part of it is gone.
+        unsafe { unmap(self.start.as_ptr().cast(), self.len) }
+    }
+}
+
+/// # Safety
+/// Whole pages of a mapping that nobody uses any more.
+unsafe fn unmap(start: *mut libc::c_void, len: usize) {
+    if len > 0 {
+        // SAFETY: the caller's promise.
+        let status = unsafe { libc::munmap(start, len) };
+        debug_assert_eq!(status, 0, "the pages were mapped");
     }
 }
 
 /// Bytes of the smaller hugepages of x86-64 and of ARMv8 with ordinary pages of 4 KiB.
-const HUGEPAGE: usize = 2 << 20;
-
-/// What tests find where a value was.
-const GONE: u8 = 0xdd;
+pub(crate) const HUGEPAGE: usize = 2 << 20;
 
 /// Makes hugepages at once of what is there (Linux 6.1). Older kernels do not know it, and do so by and by.
 const MADV_COLLAPSE: libc::c_int = 25;
@@ -112,7 +105,7 @@ const MADV_COLLAPSE: libc::c_int = 25;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use std::slice;
 
     #[test]
     fn what_is_gathered_stays_as_it_is() {
@@ -124,24 +117,17 @@ mod tests {
     }
 
     #[test]
-    fn values_are_where_they_were_put_until_they_are_removed() {
-        let mut slab: Slab<[u64; 100]> = Slab::new();
-        let places: Vec<_> = (0..5_000).map(|n| slab.put([n; 100])).collect();
-        // SAFETY: nothing was removed yet.
-        assert!(places.iter().zip(0..).all(|(place, n)| unsafe { place.as_ref() } == &[n; 100]));
-        // SAFETY: put above, and removed once.
-        places.iter().for_each(|place| unsafe { slab.remove(*place) });
-        assert!(places.contains(&slab.put([1; 100])));
+    fn a_region_is_whole_hugepages_of_zeroes() {
+        let region = Region::map(HUGEPAGE + 1).unwrap();
+        assert_eq!((region.start().addr().get() % HUGEPAGE, region.len), (0, 2 * HUGEPAGE));
+        region.touch();
+        // SAFETY: mapped, that long, and nobody writes to it.
+        let bytes = unsafe { slice::from_raw_parts(region.start().as_ptr(), region.len) };
+        assert!(bytes.iter().all(|&byte| byte == 0));
     }
 
     #[test]
-    fn a_value_that_is_removed_is_dropped_once() {
-        let value = Arc::new(());
-        let mut slab = Slab::new();
-        let place = slab.put(Arc::clone(&value));
-        // SAFETY: put above, and removed once.
-        unsafe { slab.remove(place) };
-        drop(slab);
-        assert_eq!(Arc::strong_count(&value), 1);
+    fn a_region_beyond_the_address_space_is_refused() {
+        assert_eq!(Region::map(1 << 52).err().map(Errno::number), Some(libc::ENOMEM));
     }
 }

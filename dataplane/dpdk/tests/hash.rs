@@ -1,14 +1,11 @@
 //! The hash table: one thread first, then a writer against readers.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use photongate_dpdk::HashTable;
-use photongate_dpdk::hash::{InsertError, Inserted, Reader, TableConfig, Writer};
-use support::eal;
+use photongate_dpdk::hash::{InsertError, Inserted, Key, Reader, TableConfig, Writer};
 
 #[test]
 fn a_value_is_found_under_its_key_only() {
@@ -19,17 +16,66 @@ fn a_value_is_found_under_its_key_only() {
 }
 
 #[test]
-fn a_bulk_look_up_of_more_keys_than_dpdk_takes_at_once_finds_each() {
+fn a_bulk_look_up_of_more_keys_than_are_taken_at_once_finds_each() {
     let (table, mut writer) = table::<u64>(200);
     for number in (0..200).step_by(2) {
         writer.insert(&key(number), number).unwrap();
     }
     let reader = table.reader().unwrap();
     let keys: Vec<_> = (0..200).map(key).collect();
-    let mut values = vec![None; 200];
-    reader.look_up_bulk(&keys, &mut values);
-    let expected: Vec<_> = (0..200).map(|number| (number % 2 == 0).then_some(number)).collect();
-    assert_eq!(values.into_iter().map(Option::<&u64>::copied).collect::<Vec<_>>(), expected);
+    for count in [0, 1, 63, 64, 65, 128, 200] {
+        let mut values = vec![None; count];
+        reader.look_up_bulk(&keys[..count], &mut values);
+        let expected: Vec<_> = (0..count as u64).map(|number| (number % 2 == 0).then_some(number)).collect();
+        assert_eq!(values.into_iter().map(Option::<&u64>::copied).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn a_bulk_look_up_stops_with_the_shorter_slice() {
+    let (table, mut writer) = table::<u64>(200);
+    for number in 0..200 {
+        writer.insert(&key(number), number).unwrap();
+    }
+    let reader = table.reader().unwrap();
+    let keys: Vec<_> = (0..200).map(key).collect();
+    for (keys_given, values_given) in [(100, 70), (70, 100), (0, 5), (5, 0)] {
+        let mut values = vec![None; values_given];
+        reader.look_up_bulk(&keys[..keys_given], &mut values);
+        let found = keys_given.min(values_given);
+        assert!(values[..found].iter().zip(0..).all(|(value, number)| value.copied() == Some(number)));
+        assert!(values[found..].iter().all(Option::is_none));
+    }
+}
+
+#[test]
+fn keys_that_differ_in_one_bit_are_different_keys() {
+    let (table, mut writer) = table::<usize>(96);
+    let one_bit = |bit: usize| {
+        let mut key = key(7);
+        key[bit / 8] ^= 1 << (bit % 8);
+        key
+    };
+    for bit in 0..96 {
+        writer.insert(&one_bit(bit), bit).unwrap();
+    }
+    let reader = table.reader().unwrap();
+    assert!((0..96).all(|bit| reader.look_up(&one_bit(bit)) == Some(&bit)));
+    assert_eq!(reader.look_up(&key(7)), None);
+}
+
+#[test]
+fn a_value_that_was_found_stays_as_it_is_until_the_reader_quiesces() {
+    let (table, mut writer) = table::<u64>(8);
+    let reader = table.reader().unwrap();
+    writer.insert(&key(1), 100).unwrap();
+    writer.insert(&key(2), 200).unwrap();
+    let (replaced, removed) = (reader.look_up(&key(1)), reader.look_up(&key(2)));
+    writer.insert(&key(1), 101).unwrap();
+    writer.remove(&key(2));
+    writer.reclaim();
+    assert_eq!((replaced, removed), (Some(&100), Some(&200)));
+    assert_eq!((reader.look_up(&key(1)), reader.look_up(&key(2))), (Some(&101), None));
 }
 
 #[test]
@@ -100,11 +146,15 @@ fn a_full_table_refuses_new_keys_and_still_replaces() {
 }
 
 #[test]
-fn the_key_of_zero_bytes_is_refused_for_dpdk_would_keep_it_twice() {
+fn the_key_of_zero_bytes_is_a_key_like_any_other() {
     let (table, mut writer) = table::<u64>(8);
-    assert_eq!(writer.insert(&[0; 16], 1), Err(InsertError::ZeroKey));
-    assert_eq!(table.reader().unwrap().look_up(&[0; 16]), None);
-    assert!(!writer.remove(&[0; 16]));
+    let reader = table.reader().unwrap();
+    assert_eq!((reader.look_up(&[0; 12]), writer.remove(&[0; 12])), (None, false));
+    assert_eq!(writer.insert(&[0; 12], 1), Ok(Inserted::New));
+    assert_eq!(writer.insert(&[0; 12], 2), Ok(Inserted::Replaced));
+    assert_eq!((reader.look_up(&[0; 12]), writer.len()), (Some(&2), 1));
+    assert!(writer.remove(&[0; 12]));
+    assert_eq!(reader.look_up(&[0; 12]), None);
 }
 
 #[test]
@@ -140,13 +190,6 @@ fn a_million_keys_are_all_found_and_the_next_one_is_refused() {
 }
 
 #[test]
-fn a_table_beyond_the_memory_is_refused_with_its_size() {
-    let config = TableConfig { capacity: 100_000_000, readers: 1, socket: None };
-    let Err(error) = HashTable::<u64, 16>::create(eal(), &config) else { panic!("256 MiB do not hold it") };
-    assert!(error.needed_mib > 4096, "{error}");
-}
-
-#[test]
 fn a_million_keys_come_and_go_in_a_small_table_that_never_runs_out_of_slots() {
     let (table, mut writer) = table::<u64>(16);
     let mut reader = table.reader().unwrap();
@@ -175,18 +218,17 @@ impl Drop for Counted {
     }
 }
 
-fn table<V: Send + Sync + 'static>(capacity: u32) -> (HashTable<V, 16>, Writer<V, 16>) {
-    HashTable::create(eal(), &TableConfig { capacity, readers: 4, socket: None }).expect("a small table fits")
+fn table<V: Send + Sync + 'static>(capacity: u32) -> (HashTable<V>, Writer<V>) {
+    HashTable::create(&TableConfig { capacity, readers: 4 }).expect("a small table fits")
 }
 
-/// Never the key of zero bytes.
-fn key(number: u64) -> [u8; 16] {
-    let mut key = [1; 16];
+fn key(number: u64) -> Key {
+    let mut key = [1; 12];
     key[..8].copy_from_slice(&number.to_be_bytes());
     key
 }
 
 #[expect(dead_code, reason = "readers must be able to move to worker threads")]
-fn readers_and_writers_move_between_threads(reader: Reader<u64, 16>, writer: Writer<u64, 16>) {
+fn readers_and_writers_move_between_threads(reader: Reader<u64>, writer: Writer<u64>) {
     std::thread::spawn(move || (reader, writer));
 }

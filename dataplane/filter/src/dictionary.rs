@@ -1,22 +1,21 @@
 //! The key dictionary: from peer to keys, read by workers without waiting while one writer changes it.
 
-use photongate_dpdk::hash::{InsertError, Inserted, Reader, TableConfig, TableError, Writer, memory_estimate};
+use photongate_dpdk::HashTable;
+use photongate_dpdk::hash::{InsertError, Inserted, Key, Reader, TableConfig, TableError, Writer};
 use photongate_dpdk::qsbr::{GracePeriod, TooManyParticipants};
-use photongate_dpdk::{Eal, HashTable};
 use photongate_pipeline::{Entry, KeyDictionary, PeerKey};
 
 /// The dictionary. A handle: clones mean the same one.
 #[derive(Clone)]
-pub struct Dictionary(HashTable<Entry, KEY_LEN>);
+pub struct Dictionary(HashTable<Entry>);
 
 impl Dictionary {
     /// An empty dictionary with room for `capacity` peers and `readers` readers, and the one who changes it.
     ///
     /// # Errors
     /// [`TableError`]; most often there is not enough memory.
-    pub fn create(eal: Eal, capacity: u32, readers: u32) -> Result<(Self, DictionaryWriter), TableError> {
-        let config = TableConfig { capacity, readers, socket: None };
-        let (table, writer) = HashTable::create(eal, &config)?;
+    pub fn create(capacity: u32, readers: u32) -> Result<(Self, DictionaryWriter), TableError> {
+        let (table, writer) = HashTable::create(&TableConfig { capacity, readers })?;
         Ok((Self(table), DictionaryWriter(writer)))
     }
 
@@ -27,15 +26,10 @@ impl Dictionary {
     pub fn reader(&self) -> Result<DictionaryReader, TooManyParticipants> {
         self.0.reader().map(DictionaryReader)
     }
-
-    /// About how much of DPDK's memory a dictionary takes, in bytes. Keys come on top, from the heap.
-    pub fn memory(capacity: u32) -> u64 {
-        memory_estimate(capacity, KEY_LEN)
-    }
 }
 
 /// One worker's view of the dictionary. It must quiesce regularly or be offline, or nothing that was replaced is freed.
-pub struct DictionaryReader(Reader<Entry, KEY_LEN>);
+pub struct DictionaryReader(Reader<Entry>);
 
 impl DictionaryReader {
     /// Says that this worker holds no entry. Once a burst.
@@ -51,26 +45,21 @@ impl DictionaryReader {
 }
 
 impl KeyDictionary for DictionaryReader {
-    #[inline]
+    #[inline(always)]
     fn look_up<'d>(&'d self, keys: &[PeerKey], entries: &mut [Option<&'d Entry>]) {
-        for (keys, entries) in keys.chunks(AT_ONCE).zip(entries.chunks_mut(AT_ONCE)) {
-            let mut raw = [[0; KEY_LEN]; AT_ONCE];
-            for (raw, key) in raw.iter_mut().zip(keys) {
-                *raw = raw_key(*key);
-            }
-            self.0.look_up_bulk(&raw[..keys.len()], entries);
-        }
+        self.0.look_up_bulk_by(keys, |key| raw_key(*key), entries);
     }
 }
 
 /// Changes the dictionary. There is one.
-pub struct DictionaryWriter(Writer<Entry, KEY_LEN>);
+pub struct DictionaryWriter(Writer<Entry>);
 
 impl DictionaryWriter {
     /// Puts the entry in the place of the one that its peer has, or adds it.
     ///
     /// # Errors
-    /// [`InsertError`] when the peer is new and there is no room. Then nothing changed.
+    /// [`InsertError`] when the peer is new and there is no room, or none for the entry, because workers may still hold too many that were
+    /// replaced. Then nothing changed.
     pub fn publish(&mut self, entry: Entry) -> Result<Inserted, InsertError> {
         self.0.insert(&raw_key(entry.peer.key), entry)
     }
@@ -111,16 +100,11 @@ impl DictionaryWriter {
     }
 }
 
-/// The key in the table: AS and protocol, big-endian, filled up to what hashes fast. Never all zeroes, which the table uses for itself.
-fn raw_key(key: PeerKey) -> [u8; KEY_LEN] {
-    let mut raw = [0; KEY_LEN];
+/// The key in the table: AS and protocol, big-endian, filled up.
+#[inline(always)]
+fn raw_key(key: PeerKey) -> Key {
+    let mut raw = Key::default();
     raw[..8].copy_from_slice(&key.isd_as.to_be_bytes());
     raw[8..10].copy_from_slice(&key.protocol.0.to_be_bytes());
-    raw[KEY_LEN - 1] = 1;
     raw
 }
-
-const KEY_LEN: usize = 16;
-
-/// Keys in a burst, and what the table looks up in one go.
-const AT_ONCE: usize = photongate_pipeline::MAX_BURST;

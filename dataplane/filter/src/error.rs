@@ -71,7 +71,7 @@ pub enum StartError {
     #[error("{0} (memory.mib, memory.buffers)")]
     Buffers(#[from] MempoolError),
     /// No memory for keys.
-    #[error("{0}; raise memory.mib, or lower keys.max_peers")]
+    #[error("{0}; lower keys.max_peers")]
     Dictionary(#[from] TableError),
     /// More workers than the dictionary was made for: a mistake of the filter's.
     #[error("{0}")]

@@ -59,7 +59,7 @@ impl Filter {
 
         let peers = std::mem::take(&mut options.peers);
         let capacity = options.max_peers.max(peers.len() as u32).max(1);
-        let (dictionary, writer) = Dictionary::create(eal, capacity, workers as u32)?;
+        let (dictionary, writer) = Dictionary::create(capacity, workers as u32)?;
         let timebase = Timebase::start();
 
         let links = links::between(eal, &open, queues, &settings, workers)?;

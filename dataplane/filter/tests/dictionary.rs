@@ -12,8 +12,7 @@ use support::{LOCAL, TIMES, now, peer_key, rotation};
 
 #[test]
 fn workers_always_find_whole_entries_of_the_right_peer_while_keys_are_replaced() {
-    let (eal, _turn) = support::eal();
-    let (dictionary, mut writer) = Dictionary::create(eal, PEERS as u32 + 1, 2).unwrap();
+    let (dictionary, mut writer) = Dictionary::create(PEERS as u32 + 1, 2).unwrap();
     let peers: Vec<_> = (0..PEERS).map(|n| Arc::new(PeerState::new(key(n), Limit::UNLIMITED, 2))).collect();
     let rotations: Vec<_> = (0..PEERS).map(|n| rotation(LOCAL, &key(n).isd_as.to_string(), TIMES)).collect();
     let start = now();
@@ -75,8 +74,7 @@ fn workers_always_find_whole_entries_of_the_right_peer_while_keys_are_replaced()
 
 #[test]
 fn what_is_replaced_is_kept_until_no_worker_can_hold_it() {
-    let (eal, _turn) = support::eal();
-    let (dictionary, mut writer) = Dictionary::create(eal, 4, 1).unwrap();
+    let (dictionary, mut writer) = Dictionary::create(4, 1).unwrap();
     let mut reader = dictionary.reader().unwrap();
     let (peer, rotation) =
         (Arc::new(PeerState::new(peer_key(LOCAL), Limit::UNLIMITED, 1)), rotation(LOCAL, LOCAL, TIMES));
@@ -99,8 +97,7 @@ fn what_is_replaced_is_kept_until_no_worker_can_hold_it() {
 
 #[test]
 fn a_worker_that_rests_delays_nothing() {
-    let (eal, _turn) = support::eal();
-    let (dictionary, mut writer) = Dictionary::create(eal, 4, 1).unwrap();
+    let (dictionary, mut writer) = Dictionary::create(4, 1).unwrap();
     let mut reader = dictionary.reader().unwrap();
     let (peer, rotation) =
         (Arc::new(PeerState::new(peer_key(LOCAL), Limit::UNLIMITED, 1)), rotation(LOCAL, LOCAL, TIMES));
@@ -114,8 +111,7 @@ fn a_worker_that_rests_delays_nothing() {
 
 #[test]
 fn an_unknown_peer_has_no_entry_not_even_the_one_whose_key_is_all_zeroes() {
-    let (eal, _turn) = support::eal();
-    let (dictionary, _writer) = Dictionary::create(eal, 4, 1).unwrap();
+    let (dictionary, _writer) = Dictionary::create(4, 1).unwrap();
     let reader = dictionary.reader().unwrap();
     let zero = PeerKey { isd_as: IsdAs::from_bits(0), protocol: photongate_drkey::Protocol(0) };
     let mut entries = [None, None];

@@ -28,7 +28,7 @@ fn a_packet_that_arrives_in_several_buffers_is_judged_as_a_whole() {
     port.configure(&PortConfig { rx_descriptors: 64, tx_descriptors: 64, ..PortConfig::default() }, &small).unwrap();
     let (mut receive, mut transmit) = port.start().unwrap();
 
-    let (dictionary, mut writer) = Dictionary::create(eal, 1, 1).unwrap();
+    let (dictionary, mut writer) = Dictionary::create(1, 1).unwrap();
     let peer = Arc::new(PeerState::new(peer_key(PEER), Limit::UNLIMITED, 1));
     writer.publish(Entry::new(peer, rotation(LOCAL, PEER, TIMES).key_set(now()))).unwrap();
     let settings = Arc::new(support::settings(LOCAL, PEER, "10.2.0.0/16", TIMES));
@@ -81,7 +81,7 @@ fn a_port_that_is_never_silent_leaves_room_for_what_others_hand_over() {
     burst.push(pool.allocate().unwrap()).unwrap();
     assert_eq!(handed_over.send(&mut burst), 1);
 
-    let (dictionary, _writer) = Dictionary::create(eal, 1, 1).unwrap();
+    let (dictionary, _writer) = Dictionary::create(1, 1).unwrap();
     let settings = Arc::new(support::settings(LOCAL, PEER, "10.2.0.0/16", TIMES));
     let pipeline = Pipeline::new(Parts {
         settings: Arc::clone(&settings),

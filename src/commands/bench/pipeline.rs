@@ -105,7 +105,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return suite::run(arguments);
     }
     let params = arguments.params();
-    let session = Session::new(params.peers, params.workers, params.size.longest(), arguments.hugepages);
+    let session = Session::new(params.workers, params.size.longest(), arguments.hugepages);
     let mut session = session.map_err(|error| refused(&error))?;
     if let Some(path) = &arguments.write_pcap {
         return session.write_pcap(&params, PACKETS_IN_FILE, path).map_err(|error| refused(&error));

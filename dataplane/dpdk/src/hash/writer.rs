@@ -1,87 +1,83 @@
 //! The one who changes a table.
 
 use std::collections::VecDeque;
-use std::ptr::NonNull;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::mem;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use nix::libc::ENOSPC;
-
-use super::Shared;
-use super::raw::Slot;
-use crate::Errno;
-use crate::hugepages::Slab;
+use super::books::Books;
+use super::buckets::{NOWHERE, Place, Spot, Words};
+use super::values::{FreePlaces, Values};
+use super::{Key, Shared};
 use crate::qsbr::{GracePeriod, StillHeld};
 
 /// Changes a table. There is one, on whatever thread.
-pub struct Writer<V, const N: usize> {
-    shared: Arc<Shared<V, N>>,
+pub struct Writer<V> {
+    shared: Arc<Shared<V>>,
+    books: Books,
+    free: FreePlaces,
     capacity: u32,
     len: u32,
     /// Out of the table, and no grace period has begun since.
-    unlinked: Vec<Retired<V>>,
+    unlinked: Vec<Retired>,
     /// Out of the table, waiting for a grace period to end. Oldest first.
-    waiting: VecDeque<(GracePeriod, Vec<Retired<V>>)>,
+    waiting: VecDeque<(GracePeriod, Vec<Retired>)>,
 }
 
-// SAFETY: a `Writer` is the only one that calls the table's writing methods, and moves between threads as a whole. It
-// owns the retired values, which are `Send`, and shares values with readers, so they are `Sync` too.
-unsafe impl<V: Send + Sync, const N: usize> Send for Writer<V, N> {}
-
-impl<V, const N: usize> Writer<V, N> {
-    pub(super) fn new(shared: Arc<Shared<V, N>>, capacity: u32) -> Self {
-        Self { shared, capacity, len: 0, unlinked: Vec::new(), waiting: VecDeque::new() }
+impl<V> Writer<V> {
+    pub(super) fn new(shared: Arc<Shared<V>>, capacity: u32, free: FreePlaces) -> Self {
+        let books = Books::new(shared.buckets.view().count());
+        Self { shared, books, free, capacity, len: 0, unlinked: Vec::new(), waiting: VecDeque::new() }
     }
 
     /// Gives the key this value. Readers see either the old one or this one.
     ///
     /// # Errors
     /// [`InsertError`]. Then nothing changed, and the value is dropped.
-    pub fn insert(&mut self, key: &[u8; N], value: V) -> Result<Inserted, InsertError> {
-        if key.iter().all(|&byte| byte == 0) {
-            return Err(InsertError::ZeroKey);
-        }
-        // The table does not tell which value it overwrote. Nobody else writes, so it is the one found now.
-        let old = self.shared.table.look_up(key);
+    pub fn insert(&mut self, key: &Key, value: V) -> Result<Inserted, InsertError> {
+        let key = Words::new(*key);
+        let old = self.shared.buckets.locate(key);
         if old.is_none() && self.len >= self.capacity {
             return Err(InsertError::Full { capacity: self.capacity, waiting: 0 });
         }
-        let new = self.values().put(value);
-        if let Err(errno) = self.set(key, new) {
-            // SAFETY: put there above, and not in the table.
-            unsafe { self.values().remove(new) };
-            debug_assert_eq!(errno.number(), ENOSPC, "a valid key is refused only for want of room");
-            return Err(InsertError::Full { capacity: self.capacity, waiting: self.retired() });
+        if self.free.is_empty() {
+            self.reclaim();
         }
-        if let Some(value) = old {
-            self.retire(Retired { value, slot: None });
+        let Some(place) = self.free.take() else {
+            return Err(InsertError::Full { capacity: self.capacity, waiting: self.retired() });
+        };
+        // SAFETY: `free` has the places of these values, and this one was free.
+        unsafe { self.shared.values.put(place, value) };
+        if let Some((spot, old)) = old {
+            self.shared.buckets.set_place(spot, place);
+            self.retire(Retired { place: old, spot: None });
             Ok(Inserted::Replaced)
         } else {
+            self.books.put(&self.shared.buckets, key, place);
             self.len += 1;
             Ok(Inserted::New)
         }
     }
 
     /// Takes the key and its value out. Returns whether it was there.
-    pub fn remove(&mut self, key: &[u8; N]) -> bool {
-        let Some(value) = self.shared.table.look_up(key) else { return false };
-        let slot = self.shared.table.unlink(key);
-        debug_assert!(slot.is_some(), "the key was found, and nobody else removes");
-        self.retire(Retired { value, slot });
+    pub fn remove(&mut self, key: &Key) -> bool {
+        let Some((spot, place)) = self.books.take_out(&self.shared.buckets, Words::new(*key)) else { return false };
+        self.retire(Retired { place, spot: Some(spot) });
         self.len -= 1;
         true
     }
 
     /// The value of the key.
-    pub fn get(&self, key: &[u8; N]) -> Option<&V> {
-        // SAFETY: the value is in the table, and only `&mut self` could take it out.
-        self.shared.table.look_up(key).map(|value| unsafe { value.as_ref() })
+    pub fn get(&self, key: &Key) -> Option<&V> {
+        let place = self.shared.buckets.view().find(Words::new(*key));
+        // SAFETY: a value whose place is in the table, and only `&mut self` could take it out.
+        (place != NOWHERE).then(|| unsafe { &*self.shared.values.start().at(place) })
     }
 
     /// All keys and their values, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8; N], &V)> {
-        // SAFETY: the value is in the table, and only `&mut self` could take it out.
-        self.shared.table.iter().map(|(key, value)| (key, unsafe { value.as_ref() }))
+    pub fn iter(&self) -> impl Iterator<Item = (Key, &V)> {
+        // SAFETY: a value whose place is in the table, and only `&mut self` could take it out.
+        self.shared.buckets.iter().map(|(key, place)| (key, unsafe { &*self.shared.values.start().at(place) }))
     }
 
     /// How many keys there are.
@@ -136,21 +132,7 @@ impl<V, const N: usize> Writer<V, N> {
         Ok(())
     }
 
-    fn values(&self) -> MutexGuard<'_, Slab<V>> {
-        self.shared.values.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&mut self, key: &[u8; N], value: NonNull<V>) -> Result<(), Errno> {
-        match self.shared.table.set(key, value) {
-            Err(errno) if errno.number() == ENOSPC && self.retired() > 0 => {
-                self.reclaim();
-                self.shared.table.set(key, value)
-            }
-            result => result,
-        }
-    }
-
-    fn retire(&mut self, retired: Retired<V>) {
+    fn retire(&mut self, retired: Retired) {
         self.unlinked.push(retired);
         // A grace period touches a cache line that all readers look at, so one serves many.
         if self.unlinked.len() >= GROUP {
@@ -160,24 +142,26 @@ impl<V, const N: usize> Writer<V, N> {
 
     fn begin_grace_period(&mut self) {
         if !self.unlinked.is_empty() {
-            let group = std::mem::take(&mut self.unlinked);
+            let group = mem::take(&mut self.unlinked);
             self.waiting.push_back((self.shared.readers.start(), group));
         }
     }
 
     /// For values whose grace period is over.
-    fn free(&self, group: Vec<Retired<V>>) {
+    fn free(&mut self, group: Vec<Retired>) {
         for retired in group {
-            if let Some(slot) = retired.slot {
-                self.shared.table.free(slot);
+            if let Some(spot) = retired.spot {
+                self.books.release(spot);
             }
+            let place = retired.place;
             // SAFETY: the value went out of the table before its grace period began, which is over.
-            unsafe { retired.remove_from(&mut self.values()) };
+            unsafe { retired.drop_from(&self.shared.values) };
+            self.free.give_back(place);
         }
     }
 }
 
-impl<V, const N: usize> Drop for Writer<V, N> {
+impl<V> Drop for Writer<V> {
     fn drop(&mut self) {
         let waiting = self.waiting.drain(..).flat_map(|(_, group)| group);
         let mut leftovers = self.shared.leftovers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -197,37 +181,30 @@ pub enum Inserted {
 /// Why a key has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InsertError {
-    /// There is no room for another key.
-    #[error("the table is full with {capacity} entries, and {waiting} removed ones that readers may still hold")]
+    /// There is no room for another key or value.
+    #[error("the table is full: it holds {capacity} keys, and {waiting} values that are out of it wait for readers")]
     Full {
         /// How many keys it holds.
         capacity: u32,
         /// How many values wait for readers; [`Writer::synchronize`] makes their room free.
         waiting: usize,
     },
-    /// DPDK cannot keep the key of zero bytes. Its empty slots look like that key, so that a second insertion would
-    /// stop its search at one of them, miss the first, and leave both in the table.
-    #[error("a key of zero bytes cannot be in the table")]
-    ZeroKey,
 }
 
 /// A value out of the table that readers may still hold.
-pub(super) struct Retired<V> {
-    value: NonNull<V>,
+pub(super) struct Retired {
+    place: Place,
     /// The slot of its key, if the key went with it.
-    slot: Option<Slot>,
+    spot: Option<Spot>,
 }
 
-// SAFETY: it owns the value, and readers on other threads may share it.
-unsafe impl<V: Send + Sync> Send for Retired<V> {}
-
-impl<V> Retired<V> {
+impl Retired {
     /// # Safety
-    /// No reader can hold the value any more, and `values` is where it is.
-    pub(super) unsafe fn remove_from(self, values: &mut Slab<V>) {
-        // SAFETY: `Writer::insert` put the value there, and `self`, which ends here, was its only owner; readers and
-        // the slab are the caller's promise.
-        unsafe { values.remove(self.value) }
+    /// It came from the table of these values, and no reader can hold its value any more.
+    pub(super) unsafe fn drop_from<V>(self, values: &Values<V>) {
+        // SAFETY: `Writer::insert` put the value there, and `self`, which ends here, is all that was left of it; readers are the caller's
+        // promise.
+        unsafe { values.remove(self.place) }
     }
 }
 

@@ -69,7 +69,7 @@ impl BackendCycles {
 /// # Errors
 /// [`BenchError`] if the machine does not offer what is needed.
 pub fn run_crypto(params: &CryptoParams) -> Result<CryptoResults, BenchError> {
-    let (eal, lcores) = environment(1, 1, false)?;
+    let (eal, lcores) = environment(1, false)?;
     let lcore = lcores.into_iter().next().ok_or(BenchError::NoLcore)?;
     let CryptoParams { backends, duration } = params.clone();
     let cells = 3 * BURSTS.len() * LENGTHS.len() * backends.len().max(1);

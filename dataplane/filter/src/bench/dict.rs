@@ -46,7 +46,7 @@ pub fn run_dict(params: &DictParams) -> Result<DictResults, BenchError> {
         let reason = "there are 1 to 1,000,000 entries";
         return Err(BenchError::Parameter { name: "entries", value: params.entries.into(), reason });
     }
-    let (eal, lcores) = environment(params.entries, 1, params.hugepages)?;
+    let (eal, lcores) = environment(1, params.hugepages)?;
     let lcore = lcores.into_iter().next().ok_or(BenchError::NoLcore)?;
     let kind = Kind {
         direction: Direction::In,
@@ -56,7 +56,7 @@ pub fn run_dict(params: &DictParams) -> Result<DictResults, BenchError> {
         encapsulation: Encapsulation::Lf,
     };
     let traffic = Traffic::new(kind, 0);
-    let (dictionary, mut writer) = Dictionary::create(eal, params.entries, 1)?;
+    let (dictionary, mut writer) = Dictionary::create(params.entries, 1)?;
     let peers: Vec<Arc<PeerState>> =
         (0..params.entries).map(|peer| Arc::new(PeerState::new(peer_key(peer), Limit::UNLIMITED, 1))).collect();
     for (number, peer) in (0..).zip(&peers) {

@@ -1,6 +1,5 @@
 //! The machine that is measured, and DPDK's environment for it.
 
-use crate::dictionary::Dictionary;
 use crate::filter::Running;
 use photongate_dpdk::eal::{CpuSet, Memory};
 use photongate_dpdk::hash::{InsertError, TableError};
@@ -106,11 +105,9 @@ impl Host {
     }
 }
 
-/// DPDK with so many worker lcores, on the last processors, and enough memory for a dictionary of `peers`.
-pub(super) fn environment(peers: u32, workers: usize, hugepages: bool) -> Result<(Eal, Vec<Lcore>), BenchError> {
-    let tables = Dictionary::memory(peers) >> 20;
-    // A table takes its memory in one piece, which wants some slack.
-    let mib = PACKET_MEMORY_MIB + u32::try_from(tables + tables / 2).unwrap_or(u32::MAX / 2);
+/// DPDK with so many worker lcores, on the last processors.
+pub(super) fn environment(workers: usize, hugepages: bool) -> Result<(Eal, Vec<Lcore>), BenchError> {
+    let mib = PACKET_MEMORY_MIB;
     let usable: Vec<usize> = CpuSet::usable().iter().collect();
     let config = EalConfig {
         worker_cpus: usable[usable.len().saturating_sub(workers)..].to_vec(),

@@ -97,16 +97,16 @@ pub struct PipelineResults {
 }
 
 impl Session {
-    /// Sets up what measurements with at most so many `workers` and `peers`, and payloads of at most `longest` bytes, need.
+    /// Sets up what measurements with at most so many `workers`, and payloads of at most `longest` bytes, need.
     ///
     /// # Errors
     /// [`BenchError`] if the machine does not offer it.
-    pub fn new(peers: u32, workers: usize, longest: usize, hugepages: bool) -> Result<Self, BenchError> {
+    pub fn new(workers: usize, longest: usize, hugepages: bool) -> Result<Self, BenchError> {
         if !(1..=MAX_WORKERS).contains(&workers) {
             let reason = "there are 1 to 16 workers";
             return Err(BenchError::Parameter { name: "workers", value: workers as u64, reason });
         }
-        let (eal, lcores) = environment(peers, workers, hugepages)?;
+        let (eal, lcores) = environment(workers, hugepages)?;
         let data_room = (longest.min(LONGEST_PAYLOAD) + PLAIN_HEADERS + ENCAPSULATION_LEN).max(2048) as u16;
         let buffers = BUFFERS * workers as u32;
         let pool = Mempool::create(eal, &MempoolConfig { buffers, data_room, ..MempoolConfig::default() })?;
@@ -120,7 +120,7 @@ impl Session {
     pub fn run(&mut self, params: &PipelineParams) -> Result<PipelineResults, BenchError> {
         check(params)?;
         let workers = params.workers;
-        let (dictionary, mut writer) = Dictionary::create(self.eal, params.peers, workers as u32)?;
+        let (dictionary, mut writer) = Dictionary::create(params.peers, workers as u32)?;
         let traffic = Traffic::new(kind(params), 0);
         let encapsulation = PeerEncapsulation::only(params.encapsulation);
         let ledger = PeerLedger::new(workers);

@@ -12,7 +12,7 @@ use crate::output;
 /// All cases in one process, one after the other, so that they can be compared.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(2);
-    let session = Session::new(MANY_PEERS, workers, LONGEST_OF_SUITE, arguments.hugepages);
+    let session = Session::new(workers, LONGEST_OF_SUITE, arguments.hugepages);
     let mut session = session.map_err(|error| refused(&error))?;
     let case = |direction, size| Case { direction, size, ..Case::USUAL };
     let mut cases = Vec::new();
