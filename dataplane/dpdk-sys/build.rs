@@ -162,14 +162,13 @@ const NEWEST: (u32, u32) = (24, 11);
 const INSTALL: &str = "sudo apt-get install libdpdk-dev libclang-dev pkg-config gcc";
 
 /// The libraries that hold `FUNCTIONS`, in any of the versions: `rte_log` was split from `rte_eal` in 23.11.
-const LIBRARIES: [&str; 10] = [
+const LIBRARIES: [&str; 9] = [
     "rte_eal",
     "rte_log",
     "rte_ethdev",
     "rte_mbuf",
     "rte_mempool",
     "rte_ring",
-    "rte_hash",
     "rte_rcu",
     "rte_ip_frag",
     "rte_telemetry",
@@ -205,13 +204,6 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_xstats_get",
     "rte_eth_xstats_get_names",
     "rte_ring_free",
-    "rte_hash_free",
-    "rte_hash_add_key_data",
-    "rte_hash_del_key",
-    "rte_hash_lookup_data",
-    "rte_hash_lookup_bulk_data",
-    "rte_hash_iterate",
-    "rte_hash_free_key_with_position",
     "rte_rcu_qsbr_get_memsize",
     "rte_rcu_qsbr_init",
     "rte_rcu_qsbr_thread_register",
@@ -232,8 +224,7 @@ const FUNCTIONS: &[&str] = &[
 const TYPES: &str =
     "pg_.*|lcore_function_t|telemetry_cb|rte_eth_stats|rte_eth_xstat|rte_eth_xstat_name|rte_ip_frag_death_row";
 
-const CONSTANTS: &str = "PG_.*|RTE_LOG_.*|RTE_MAX_LCORE|RTE_MAX_ETHPORTS|RTE_HASH_LOOKUP_BULK_MAX\
+const CONSTANTS: &str = "PG_.*|RTE_LOG_.*|RTE_MAX_LCORE|RTE_MAX_ETHPORTS\
     |RTE_MEMPOOL_CACHE_MAX_SIZE|RTE_LIBRTE_IP_FRAG_MAX_FRAG";
 
-const OPAQUE: [&str; 7] =
-    ["rte_mbuf", "rte_mempool", "rte_ring", "rte_hash", "rte_rcu_qsbr", "rte_ip_frag_tbl", "rte_tel_data"];
+const OPAQUE: [&str; 6] = ["rte_mbuf", "rte_mempool", "rte_ring", "rte_rcu_qsbr", "rte_ip_frag_tbl", "rte_tel_data"];

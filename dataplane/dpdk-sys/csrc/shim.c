@@ -233,21 +233,6 @@ unsigned int pg_ring_dequeue(struct rte_ring *ring, void **objects, unsigned int
 	return rte_ring_sc_dequeue_burst(ring, objects, count, NULL);
 }
 
-/* ---- hash table ---- */
-
-struct rte_hash *pg_hash_create(const char *name, uint32_t entries, uint32_t key_length, int socket)
-{
-	struct rte_hash_parameters parameters;
-
-	memset(&parameters, 0, sizeof(parameters));
-	parameters.name = name;
-	parameters.entries = entries;
-	parameters.key_len = key_length;
-	parameters.socket_id = socket;
-	parameters.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF | RTE_HASH_EXTRA_FLAGS_EXT_TABLE;
-	return rte_hash_create(&parameters);
-}
-
 /* ---- quiescent states ---- */
 
 void pg_qsbr_online(struct rte_rcu_qsbr *qsbr, unsigned int thread)

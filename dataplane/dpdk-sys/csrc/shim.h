@@ -25,7 +25,6 @@
 #include <rte_mbuf.h>
 #include <rte_ethdev.h>
 #include <rte_ring.h>
-#include <rte_hash.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_ip_frag.h>
 #include <rte_telemetry.h>
@@ -146,11 +145,6 @@ uint16_t pg_tx_prepare(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, u
 struct rte_ring *pg_ring_create(const char *name, unsigned int capacity, int socket);
 unsigned int pg_ring_enqueue(struct rte_ring *ring, void *const *objects, unsigned int count);
 unsigned int pg_ring_dequeue(struct rte_ring *ring, void **objects, unsigned int count);
-
-/* ---- hash table ---- */
-
-/* One writer, any number of lock-free readers; slots of deleted keys stay taken until they are freed by position. */
-struct rte_hash *pg_hash_create(const char *name, uint32_t entries, uint32_t key_length, int socket);
 
 /* ---- quiescent states ---- */
 
