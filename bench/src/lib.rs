@@ -189,8 +189,7 @@ fn pipeline(
         addresses: Vec::new(),
         udp_checksum_offload: false,
     };
-    let route =
-        |&(host, peer): &(Ipv4Addr, PeerKey)| (IpAddr::from(host).into(), Route { peer, refuse_best_effort: false });
+    let route = |&(host, peer): &(Ipv4Addr, PeerKey)| (IpAddr::from(host).into(), Route::new(peer, false));
     let settings = Settings {
         local,
         lf: LfSettings {

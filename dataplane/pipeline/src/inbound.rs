@@ -222,7 +222,7 @@ impl Pipeline {
     fn check_sources(&self, burst: &mut Burst<'_, '_>, alive: &mut Lanes, sources: &Addresses) {
         let mut elsewhere = Lanes::default();
         sources.read(&self.settings.routes, |lane, home| {
-            if home.is_some_and(|home| home.peer.isd_as != burst.packets[lane].peer.isd_as) {
+            if home.is_some_and(|home| home.peer().isd_as != burst.packets[lane].peer.isd_as) {
                 elsewhere.insert(lane);
             }
         });

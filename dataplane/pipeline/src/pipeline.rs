@@ -169,7 +169,7 @@ impl Pipeline {
         destinations.find(&self.settings.routes);
         destinations.read(&self.settings.routes, |lane, route| {
             if let Some(route) = route {
-                burst.packets[lane].peer = route.peer;
+                burst.packets[lane].peer = route.peer();
                 to_peers.insert(lane);
             }
         });
@@ -233,7 +233,7 @@ impl Pipeline {
         let limit = self.settings.best_effort.as_deref().ok_or(DropReason::BestEffortDisabled)?;
         if self.settings.best_effort_refusals {
             let from = self.settings.routes.look_up(packet.source);
-            if from.is_some_and(|route| route.refuse_best_effort) {
+            if from.is_some_and(|route| route.refuses_best_effort()) {
                 return Err(DropReason::BestEffortRefused);
             }
         }

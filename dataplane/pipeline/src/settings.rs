@@ -138,12 +138,32 @@ pub enum ControlPolicy {
 }
 
 /// Where an address belongs.
+///
+/// Sixteen bytes, also where there may be none, so that four of them are in a cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The peer behind which it lies.
-    pub peer: PeerKey,
+    isd_as: IsdAs,
+    protocol: Protocol,
+    refuse_best_effort: bool,
+}
+
+impl Route {
+    /// Addresses that lie behind `peer`, and whether unauthenticated packets from there are refused.
+    pub const fn new(peer: PeerKey, refuse_best_effort: bool) -> Self {
+        Self { isd_as: peer.isd_as, protocol: peer.protocol, refuse_best_effort }
+    }
+
+    /// The peer behind which they lie.
+    #[inline]
+    pub const fn peer(self) -> PeerKey {
+        PeerKey { isd_as: self.isd_as, protocol: self.protocol }
+    }
+
     /// Whether unauthenticated packets from there are refused.
-    pub refuse_best_effort: bool,
+    #[inline]
+    pub const fn refuses_best_effort(self) -> bool {
+        self.refuse_best_effort
+    }
 }
 
 /// What becomes of outbound packets to no peer.

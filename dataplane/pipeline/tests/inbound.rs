@@ -113,7 +113,7 @@ fn the_time_threshold_bounds_the_age_of_a_packet_on_both_sides() {
 fn a_peer_cannot_vouch_for_the_hosts_of_another() {
     let home = |isd_as: &str, prefix: &str| {
         let peer = photongate_pipeline::PeerKey { isd_as: support::isd_as(isd_as), ..B.peer_key() };
-        (prefix.parse().unwrap(), photongate_pipeline::Route { peer, refuse_best_effort: false })
+        (prefix.parse().unwrap(), photongate_pipeline::Route::new(peer, false))
     };
     let verdict = |routes: Vec<_>| {
         let routes = photongate_pipeline::routes::RouteTable::new(routes).unwrap();
@@ -254,7 +254,7 @@ fn packets_without_proof_are_refused_when_best_effort_is_off() {
 #[test]
 fn packets_without_proof_are_refused_from_peers_that_must_authenticate() {
     let mut filter = filter(|settings| {
-        let route = photongate_pipeline::Route { peer: B.peer_key(), refuse_best_effort: true };
+        let route = photongate_pipeline::Route::new(B.peer_key(), true);
         let prefix = "10.248.1.0/24".parse().unwrap();
         settings.routes = photongate_pipeline::routes::RouteTable::new([(prefix, route)]).unwrap();
         settings.best_effort_refusals = true;
@@ -331,7 +331,7 @@ fn what_is_for_the_host_itself_goes_to_its_kernel() {
 fn behind_a_nat_the_public_address_enters_the_key() {
     // The peer sends to 203.0.113.7; a NAT turns that into 10.248.2.1, which is what arrives here.
     let mut sender = A.filter(NOW, |settings| {
-        let route = photongate_pipeline::Route { peer: A.peer_key(), refuse_best_effort: false };
+        let route = photongate_pipeline::Route::new(A.peer_key(), false);
         let prefix = "203.0.113.7/32".parse().unwrap();
         settings.routes = photongate_pipeline::routes::RouteTable::new([(prefix, route)]).unwrap();
     });

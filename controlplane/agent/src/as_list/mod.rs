@@ -87,7 +87,7 @@ impl AsList {
     /// From address to peer, for the packet path.
     pub fn routes(&self) -> RouteTable<Route> {
         let routes = self.peers.iter().flat_map(|peer| {
-            let route = Route { peer: peer.key, refuse_best_effort: peer.refuse_best_effort };
+            let route = Route::new(peer.key, peer.refuse_best_effort);
             peer.prefixes.iter().map(move |prefix| (*prefix, route))
         });
         RouteTable::new(routes).expect("a list has each prefix once, without bits beyond its length")

@@ -395,7 +395,7 @@ fn settings(params: &PipelineParams) -> Settings {
     };
     let route = |peer| {
         let prefix = IpNet::V4(Ipv4Net::new_assert(host(peer), 32));
-        (prefix, Route { peer: peer_key(peer), refuse_best_effort: false })
+        (prefix, Route::new(peer_key(peer), false))
     };
     Settings {
         local: LOCAL_AS,

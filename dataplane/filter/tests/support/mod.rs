@@ -76,7 +76,7 @@ pub(crate) fn options(inside: &str, outside: &str, workers: usize) -> FilterOpti
 }
 
 pub(crate) fn settings(local: &str, peer: &str, prefix: &str, times: KeyTimes) -> Settings {
-    let route = Route { peer: peer_key(peer), refuse_best_effort: false };
+    let route = Route::new(peer_key(peer), false);
     let port = |name: &str, role, forward_to| PortSettings {
         name: name.to_owned(),
         role,

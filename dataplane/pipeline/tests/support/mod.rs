@@ -62,7 +62,7 @@ impl Side {
     }
 
     pub(crate) fn settings(&self) -> Settings {
-        let route = Route { peer: self.peer_key(), refuse_best_effort: false };
+        let route = Route::new(self.peer_key(), false);
         let routes = self.peer_prefixes.iter().map(|prefix| (prefix.parse().unwrap(), route));
         let port = |name: &str, role, forward_to, last| PortSettings {
             name: name.to_owned(),
