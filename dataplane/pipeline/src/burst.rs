@@ -94,8 +94,8 @@ impl<'a, 'b> Burst<'a, 'b> {
     #[inline(always)]
     pub(crate) fn prefetch_payloads(&self, lanes: Lanes) {
         for lane in lanes {
-            let Some(payload) = self.frames.get(lane).and_then(|frame| frame.bytes().get(AT_HAND..)) else { continue };
-            payload.iter().step_by(CACHE_LINE).take(MOST_LINES).for_each(prefetch);
+            let Some(frame) = self.frames.get(lane).filter(|frame| frame.len() > AT_HAND) else { continue };
+            frame.bytes()[AT_HAND..].iter().step_by(CACHE_LINE).take(MOST_LINES).for_each(prefetch);
         }
     }
 
@@ -110,8 +110,8 @@ impl<'a, 'b> Burst<'a, 'b> {
     }
 }
 
-/// Bytes of a packet that are in the cache once its headers are.
-const AT_HAND: usize = 128;
+/// Bytes of a packet that whoever received it has begun to fetch: headers, and short payloads.
+const AT_HAND: usize = 256;
 
 /// Bytes of the processor's.
 const CACHE_LINE: usize = 64;

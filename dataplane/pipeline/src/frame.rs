@@ -121,8 +121,16 @@ fn move_header(buffer: &mut [u8], header: Range<usize>, to: usize) {
 
 #[inline(always)]
 fn move_fixed<const N: usize>(buffer: &mut [u8], from: usize, to: usize) {
-    let header: [u8; N] = buffer[from..from + N].try_into().expect("the range is as long as the array");
-    buffer[to..to + N].copy_from_slice(&header);
+    // As numbers, of which the last two overlap: several copies of known lengths are made one of unknown length by the compiler, a call.
+    const BLOCK: usize = size_of::<u128>();
+    let at = const { |block: usize| if (block + 1) * BLOCK < N { block * BLOCK } else { N - BLOCK } };
+    let header: &[u8; N] = buffer[from..from + N].try_into().expect("the range is as long as the array");
+    let block = |number: usize| u128::from_ne_bytes(*header[at(number)..].first_chunk().expect("a block is there"));
+    let blocks = [block(0), block(1), block(2), block(3)];
+    let header: &mut [u8; N] = (&mut buffer[to..to + N]).try_into().expect("the range is as long as the array");
+    for (number, block) in blocks.into_iter().enumerate() {
+        header[at(number)..at(number) + BLOCK].copy_from_slice(&block.to_ne_bytes());
+    }
 }
 
 const ETHERNET_AND_IPV4: usize = 14 + 20;

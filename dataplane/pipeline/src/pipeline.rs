@@ -282,7 +282,7 @@ impl Pipeline {
         let (Some(frame), Some(packet)) = (burst.frames.get_mut(lane), burst.packets.get(lane)) else { return };
         let Some(egress) = self.egress(frame.port()) else { return };
         let ingress = self.settings.ports.get(usize::from(frame.port().0));
-        if ingress.is_some_and(|port| port.addresses.contains(&packet.destination)) {
+        if ingress.is_some_and(|port| !port.addresses.is_empty() && port.addresses.contains(&packet.destination)) {
             return burst.settle(lane, verdict, Action::Kernel);
         }
         // What was encapsulated has been measured before: here it is the datagram inside.

@@ -201,8 +201,10 @@ impl<'p> Ipv4Mut<'p> {
     /// Sets total length and protocol, and changes the checksum by as much (RFC 1624): a right one stays right.
     #[inline]
     pub fn replace(&mut self, total_length: u16, protocol: IpProtocol) {
-        let [length, hops_and_protocol, checksum] = [field::TOTAL_LENGTH, HOPS_AND_PROTOCOL, field::CHECKSUM]
-            .map(|field| u16::from_be_bytes(copy(self.fixed, field)));
+        // One by one: `map` of an array is a call.
+        let length = u16::from_be_bytes(copy(self.fixed, field::TOTAL_LENGTH));
+        let hops_and_protocol = u16::from_be_bytes(copy(self.fixed, HOPS_AND_PROTOCOL));
+        let checksum = u16::from_be_bytes(copy(self.fixed, field::CHECKSUM));
         let replaced = hops_and_protocol & 0xff00 | u16::from(protocol.0);
         let checksum = checksum::update_all(checksum, [(length, total_length), (hops_and_protocol, replaced)]);
         self.set_total_length(total_length);

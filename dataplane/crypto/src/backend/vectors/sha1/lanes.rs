@@ -136,27 +136,22 @@ pub(in crate::backend) fn run_alike<K: Kernel<L>, const L: usize>(
     }
     let mut states = INITIAL.map(|word| [word; L]);
     let starts = jobs.each_ref().map(|job| job.data.as_ptr().cast());
-    if length.is_multiple_of(64) {
-        let end = tail::without_rest(jobs[0].data);
-        // SAFETY: each message has so many chunks, and the end is one.
-        unsafe {
-            kernel.compress(&mut states, &starts, length / 64);
-            kernel.compress(&mut states, &[&raw const end; L], 1);
-        }
-    } else {
-        let mut tails = [const { MaybeUninit::<Tail>::uninit() }; L];
-        let mut ends = starts;
+    let without_rest = tail::without_rest(jobs[0].data);
+    let mut tails = [const { MaybeUninit::<Tail>::uninit() }; L];
+    let mut ends = [&raw const without_rest; L];
+    let (mut before, mut in_tail) = (length / 64, 1);
+    if !length.is_multiple_of(64) {
         for ((job, tail), end) in jobs.iter().zip(&mut tails).zip(&mut ends) {
             kernel.write_tail(job.data, tail);
             // SAFETY: it has just been written.
             *end = unsafe { tail.assume_init_ref() }.first(job.data);
         }
-        let (before, in_tail) = tail::split(jobs[0].data);
+        (before, in_tail) = tail::split(jobs[0].data);
+    }
+    // In a loop, so that the rounds are in the program once: more of them would not fit the cache that instructions are in.
+    for (chunks, count) in [(&starts, before), (&ends, in_tail)] {
         // SAFETY: each message, and each tail, has so many chunks, as the first ones have, for they depend on the length alone.
-        unsafe {
-            kernel.compress(&mut states, &starts, before);
-            kernel.compress(&mut states, &ends, in_tail);
-        }
+        unsafe { kernel.compress(&mut states, chunks, count) };
     }
     for (l, digest) in digests.iter_mut().enumerate() {
         write(digest, &take(&states, l));
