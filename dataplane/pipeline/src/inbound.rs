@@ -65,22 +65,39 @@ impl Pipeline {
         if !lf2.is_empty() {
             self.check_tags(burst, &mut alive, lf2, &found);
         }
+        probe.end_of(Stage::Mac);
+        // In an attack, none may be left.
+        if !alive.is_empty() {
+            self.admit(burst, alive, lf2, &found, now, probe);
+        }
+        self.count_for_peers(burst, all, &entries);
+        probe.end_of(Stage::Rewrite);
+    }
+
+    /// Takes packets that are from whom they say through the rest of the stages.
+    #[inline(always)]
+    fn admit<P: Probe>(
+        &mut self,
+        burst: &mut Burst<'_, '_>,
+        mut alive: Lanes,
+        lf2: Lanes,
+        found: &AllFound<'_>,
+        now: Clock,
+        probe: &mut P,
+    ) {
         let mut spots = [Spot::NONE; MAX_BURST];
         // What is begun to fetch here is looked at in the same order, so that there is time for it to arrive.
         let sources = self.find_sources(burst, alive);
-        self.locate(burst, alive, &found, &mut spots);
+        self.locate(burst, alive, found, &mut spots);
         self.check_sources(burst, &mut alive, &sources);
-        probe.end_of(Stage::Mac);
         self.test_duplicates(burst, &mut alive, &spots);
         probe.end_of(Stage::DuplicateTest);
         self.check_hashes(burst, &mut alive, lf2);
         probe.end_of(Stage::Hash);
         self.insert_duplicates(burst, &mut alive, &spots);
-        self.consume_limits(burst, &mut alive, &found, now);
+        self.consume_limits(burst, &mut alive, found, now);
         probe.end_of(Stage::Consume);
-        self.decapsulate(burst, alive, &found, now);
-        self.count_for_peers(burst, all, &entries);
-        probe.end_of(Stage::Rewrite);
+        self.decapsulate(burst, alive, found, now);
     }
 
     /// Finds each packet's key by its time, and refuses what was sent outside the time threshold.

@@ -14,7 +14,7 @@ pub enum Stage {
     LimitCheck,
     /// Key derivation and MAC.
     Mac,
-    /// Looking for the packet in the duplicate filter.
+    /// The route back to the source, and looking for the packet in the duplicate filter.
     DuplicateTest,
     /// SHA-1 of the payload.
     Hash,
