@@ -5,7 +5,6 @@ use crate::limits::Limit;
 use crate::peer_counters::{Account, OftenAt, OftenPage, PeerLedger};
 use crate::peer_encapsulation::PeerEncapsulation;
 use crate::verdict::Verdict;
-use photongate_crypto::backend::prefetch;
 use photongate_drkey::{AsAsKey, EpochMiss, KeySet, KeyTimes, Protocol};
 use photongate_wire::{EpochNanos, IsdAs, UnixNanos};
 use std::collections::HashMap;
@@ -97,20 +96,6 @@ impl Entry {
             None => self.peer.account.count_rare(worker, verdict, bytes),
         }
     }
-
-    /// Begins to fetch what packets from the peer need. Done for a whole burst in a row, the memory accesses overlap, which they would not
-    /// where each packet's result decides what is done next.
-    #[inline(always)]
-    pub(crate) fn prefetch_inbound(&self) {
-        prefetch(&self.often);
-    }
-
-    /// Begins to fetch what packets to the peer need.
-    #[inline(always)]
-    pub(crate) fn prefetch_outbound(&self) {
-        prefetch(&self.often);
-        prefetch(&self.peer);
-    }
 }
 
 /// What stays with a peer while its keys come and go: its encapsulation, its limit and counters.
@@ -178,7 +163,7 @@ impl PeerState {
     }
 }
 
-/// Finds entries by peer, a burst at a time.
+/// Finds entries by peer, a burst at a time. Begins to fetch them, if that takes long: what is found is looked at soon.
 pub trait KeyDictionary {
     /// Sets `entries[i]` to the entry of `keys[i]`, or to `None` if there is none. Looks up as many as the shorter slice has.
     fn look_up<'d>(&'d self, keys: &[PeerKey], entries: &mut [Option<&'d Entry>]);

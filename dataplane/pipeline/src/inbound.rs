@@ -51,7 +51,7 @@ impl Pipeline {
     ) {
         let all = alive;
         let lf2 = self.inbound_lf2(burst, alive);
-        let entries = look_up_entries(burst, alive, dictionary, Entry::prefetch_inbound);
+        let entries = look_up_entries(burst, alive, dictionary);
         let mut found = [None; MAX_BURST];
         self.find_keys(burst, &mut alive, &entries, now, &mut found);
         self.prefetch_counters(alive, &entries);
@@ -372,13 +372,12 @@ fn nearest(entry: &Entry, timestamp: EpochNanos, now: UnixNanos) -> UnixNanos {
     sent.min_by_key(|sent| now.distance(*sent)).unwrap_or(UnixNanos(u64::MAX))
 }
 
-/// Looks up the peers of all packets in `lanes` at once, and begins to fetch of each what `prefetch` says.
+/// Looks up the peers of all packets in `lanes` at once. The dictionary has begun to fetch what it found.
 #[inline(always)]
 pub(crate) fn look_up_entries<'d, D: KeyDictionary + ?Sized>(
     burst: &Burst<'_, '_>,
     lanes: Lanes,
     dictionary: &'d D,
-    prefetch: impl Fn(&Entry),
 ) -> Entries<'d> {
     let mut peers = Peers::new();
     let mut places = [0; MAX_BURST];
@@ -387,9 +386,6 @@ pub(crate) fn look_up_entries<'d, D: KeyDictionary + ?Sized>(
     }
     let mut found = [None; MAX_BURST];
     dictionary.look_up(peers.as_slice(), &mut found);
-    for entry in found.iter().flatten() {
-        prefetch(entry);
-    }
     let mut entries = [None; MAX_BURST];
     for lane in lanes {
         entries[lane] = found[usize::from(places[lane]) % MAX_BURST];

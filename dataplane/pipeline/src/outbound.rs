@@ -2,7 +2,7 @@
 
 use crate::burst::{Action, Burst};
 use crate::clock::Clock;
-use crate::dictionary::{Entry, KeyDictionary};
+use crate::dictionary::KeyDictionary;
 use crate::encapsulation::{self, Header, UdpChecksum};
 use crate::inbound::{Entries, look_up_entries};
 use crate::lanes::{Lanes, MAX_BURST};
@@ -34,7 +34,7 @@ impl Pipeline {
     ) {
         let all = alive;
         burst.prefetch_payloads(alive);
-        let entries = look_up_entries(burst, alive, dictionary, Entry::prefetch_outbound);
+        let entries = look_up_entries(burst, alive, dictionary);
         self.prefetch_counters(alive, &entries);
         let keys = outbound_keys(burst, &mut alive, &entries, now);
         probe.end_of(Stage::LookUp);
