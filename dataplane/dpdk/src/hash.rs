@@ -71,6 +71,8 @@ use std::hint::select_unpredictable;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{mem, ptr};
 
+use crate::cache::CACHE_LINE;
+use crate::hugepages::HUGEPAGE;
 use crate::qsbr::{Participant, TooManyParticipants};
 use crate::{Errno, Qsbr};
 
@@ -230,7 +232,7 @@ impl<V> Reader<V> {
 /// What a table should be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TableConfig {
-    /// How many keys it holds. For each of them it takes 64 bytes at once, and as many as a value has when there is one.
+    /// How many keys it holds. For each of them it takes 64 bytes at once, 2 MiB at least, and as many as a value has when there is one.
     pub capacity: u32,
     /// How many readers it can have at once.
     pub readers: u32,
@@ -282,8 +284,9 @@ impl<V> Drop for Shared<V> {
 /// Keys that are looked up together: the bits of a word say which are not at home.
 const AT_ONCE: usize = u64::BITS as usize;
 
-/// A small table has slots to spare, too, for keys that are gone while readers may still look at them.
-const FEWEST_BUCKETS: u32 = 64;
+/// What fits into one hugepage, which even the smallest table takes. So a small one has places and slots to spare while readers wait for
+/// a processor.
+const FEWEST_BUCKETS: u32 = (HUGEPAGE / CACHE_LINE) as u32;
 
 #[cfg(test)]
 mod tests;

@@ -51,11 +51,11 @@ fn workers_always_find_whole_entries_of_the_right_peer_while_keys_are_replaced()
             .collect();
         let writes = EndOf(&is_over);
         for round in 1..=ROUNDS {
+            // Readers that wait for a processor hold all places there are before long, so the writer waits for them then.
             for n in 0..PEERS {
-                writer.publish(entry(n, round)).unwrap();
+                support::wait_until(|| writer.publish(entry(n, round)).is_ok());
             }
-            // One more comes and goes, in a slot that must become free again each time. Readers that wait for a processor
-            // hold all slots there are before long, so the writer waits for them then.
+            // One more comes and goes, in a slot that must become free again each time.
             let peer = Arc::new(PeerState::new(passing(round), Limit::UNLIMITED, 2));
             let entry = || Entry::new(Arc::clone(&peer), rotations[0].key_set(start));
             support::wait_until(|| writer.publish(entry()).is_ok());

@@ -103,33 +103,35 @@ fn the_slot_of_a_removed_key_is_used_again_after_a_grace_period_and_not_before()
 
 #[test]
 fn the_place_of_a_value_is_used_again_after_a_grace_period_and_not_before() {
-    let (table, mut writer) = table(64, Secrets::random());
+    let (table, mut writer) = table(8, Secrets::random());
     let mut reader = table.reader().unwrap();
+    let places = u64::from(FEWEST_BUCKETS) * SLOTS as u64;
     let place = || table.0.buckets.locate(Words::new(key(0))).map(|(_, place)| place);
     writer.insert(&key(0), 0).unwrap();
     let mut seen = HashSet::from([place()]);
-    for value in 1..256 {
+    for value in 1..places {
         assert_eq!(writer.insert(&key(0), value), Ok(Inserted::Replaced));
         assert!(seen.insert(place()), "nobody has quiesced since {value} values ago");
     }
-    assert_eq!(writer.insert(&key(0), 256), Err(InsertError::Full { capacity: 64, waiting: 255 }));
-    assert_eq!(reader.look_up(&key(0)), Some(&255));
+    assert_eq!(writer.insert(&key(0), 0), Err(InsertError::Full { capacity: 8, waiting: places as usize - 1 }));
+    assert_eq!(reader.look_up(&key(0)), Some(&(places - 1)));
     reader.quiesce();
-    writer.insert(&key(0), 257).unwrap();
+    writer.insert(&key(0), places).unwrap();
     assert!(seen.contains(&place()));
 }
 
 #[test]
 fn all_values_can_be_replaced_at_once_while_no_reader_quiesces() {
-    let (table, mut writer) = table(1000, Secrets::random());
+    let keys = u64::from(FEWEST_BUCKETS);
+    let (table, mut writer) = table(FEWEST_BUCKETS, Secrets::random());
     let reader = table.reader().unwrap();
     for round in 0..4 {
-        for number in 0..1000 {
+        for number in 0..keys {
             writer.insert(&key(number), round).unwrap();
         }
     }
-    assert_eq!(writer.retired(), 3000);
-    assert!((0..1000).all(|number| reader.look_up(&key(number)) == Some(&3)));
+    assert_eq!(writer.retired() as u64, 3 * keys);
+    assert!((0..keys).all(|number| reader.look_up(&key(number)) == Some(&3)));
 }
 
 #[test]
@@ -162,7 +164,7 @@ fn a_key_that_stays_is_always_found_while_those_around_it_come_and_go() {
             }
             let _stop = StopAtEnd(&is_over);
             let mut random = random(4);
-            for round in 0..100_000_u64 {
+            for round in 0..20_000_u64 {
                 let number = random.next().unwrap() % 64;
                 if !number.is_multiple_of(4) && round.is_multiple_of(2) {
                     writer.remove(&key(number));
@@ -177,16 +179,16 @@ fn a_key_that_stays_is_always_found_while_those_around_it_come_and_go() {
 
 #[test]
 fn keys_at_equal_distances_are_spread_as_random_ones_are() {
-    for stride in [1, 2, 255, 256, 1 << 16, 1 << 32, 1 << 48, 0x9e37_79b9_7f4a_7c15] {
-        let (table, mut writer) = table(10_000, Secrets::random());
-        for number in 0..10_000_u64 {
+    for stride in [1, 256, 1 << 32, 1 << 48] {
+        let (table, mut writer) = table(FEWEST_BUCKETS, Secrets::random());
+        for number in 0..u64::from(FEWEST_BUCKETS) {
             writer.insert(&key(number.wrapping_mul(stride)), number).unwrap();
         }
         let view = table.0.buckets.view();
         let beyond =
             writer.iter().filter(|(key, _)| view.look(view.share(Words::new(*key)), Words::new(*key)).goes_on());
-        // 43 are expected.
-        assert!(beyond.count() < 150, "stride {stride}");
+        // 140 are expected.
+        assert!(beyond.count() < 300, "stride {stride}");
     }
 }
 
@@ -212,7 +214,7 @@ fn compare_with_a_map(seed: u64, secrets: Secrets, capacity: u32, keys: u64) {
     let (table, mut writer) = table(capacity, secrets);
     let mut reader = table.reader().unwrap();
     let mut model = HashMap::new();
-    for step in 0..2_000 {
+    for step in 0..1_000 {
         let number = below(keys);
         match below(8) {
             0..5 => {
@@ -302,10 +304,11 @@ fn random(seed: u64) -> impl Iterator<Item = u64> {
     .skip(1)
 }
 
-const SEEDS: RangeInclusive<u64> = 1..=10;
+const SEEDS: RangeInclusive<u64> = 1..=4;
 
 /// The last product is zero, whatever the key: every key is at home in the first bucket.
 const ALL_MEET: Secrets = Secrets([1, 2, 3, 0]);
 
-/// The first product is zero for keys that end in zeroes.
-const CROWD_MEETS: Secrets = Secrets([0x9e37_79b9_7f4a_7c15, 0, 0x2545_f491_4f6c_dd1d, 0x5851_f42d_4c95_7f2d]);
+/// The first product is zero for keys that end in zeroes. They are at home in the last bucket, and those that find no room there begin again
+/// with the first one.
+const CROWD_MEETS: Secrets = Secrets([0x9e37_79b9_7f4a_7c15, 0, !0, 1]);

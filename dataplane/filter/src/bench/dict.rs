@@ -4,11 +4,13 @@ use super::environment::{BenchError, Host, environment};
 use super::traffic::{Attack, Direction, Kind, Size, Traffic, peer_key};
 use crate::dictionary::{Dictionary, DictionaryReader, DictionaryWriter};
 use photongate_dpdk::clock;
+use photongate_dpdk::hash::InsertError;
 use photongate_pipeline::limits::Limit;
 use photongate_pipeline::{Encapsulation, Entry, KeyDictionary, PeerState};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// What to measure.
@@ -123,9 +125,15 @@ fn write(
     while Instant::now() < end {
         // A stride that has no factor in common with most numbers of peers, so that all have their turn.
         next = (next + 7919) % peers.len();
-        writer.publish(Entry::new(Arc::clone(&peers[next]), traffic.keys(next as u32)))?;
+        match writer.publish(Entry::new(Arc::clone(&peers[next]), traffic.keys(next as u32))) {
+            // The reader waits for a processor.
+            Err(InsertError::Full { waiting: 1.., .. }) => thread::yield_now(),
+            published => {
+                published?;
+                updates += 1;
+            }
+        }
         writer.reclaim();
-        updates += 1;
     }
     Ok(updates)
 }
