@@ -26,7 +26,7 @@ fn a_peer_has_what_its_section_says() {
     assert_eq!(peer.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.1.0.0/16", "fd00::/8"]);
     assert_eq!(peer.limit.as_ref().unwrap().packets_per_second, Some(5));
     assert!(peer.refuse_best_effort && list.refuses_best_effort());
-    assert_eq!(list.routes().look_up("10.1.2.3".parse().unwrap()).unwrap().peer, peer.key);
+    assert_eq!(list.routes().look_up("10.1.2.3".parse().unwrap()).unwrap().peer(), peer.key);
 }
 
 #[test]
