@@ -15,6 +15,8 @@ mod hostile;
 mod namespace;
 #[path = "dht/network.rs"]
 mod network;
+#[path = "support/star.rs"]
+mod star;
 
 use std::collections::BTreeSet;
 use std::env;

@@ -12,6 +12,8 @@ mod network;
 mod px;
 #[path = "px/relay.rs"]
 mod relay;
+#[path = "support/star.rs"]
+mod star;
 #[path = "px/workload.rs"]
 mod workload;
 

@@ -1,7 +1,6 @@
 //! Nodes in network namespaces of their own, each on a network of its own, and a router between them that can forget the way from one to
 //! another. Needs root.
 
-use std::env;
 use std::net::UdpSocket;
 use std::process::Command;
 use std::sync::Arc;
@@ -11,13 +10,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::dht::Places;
-use crate::namespace::{Namespace, missing, remove_leftovers};
+use crate::namespace::Namespace;
+use crate::star::{OWN_END, Star, address_in, middle_address_in, wire};
 
 /// The namespaces, and all between them. What a killed test left is removed by the next one.
 pub(crate) struct Network {
-    nodes: Vec<Namespace>,
     nobody: Nobody,
-    router: Namespace,
+    /// With the router in the middle.
+    star: Star,
     /// Ways that the router has forgotten.
     forgotten: Mutex<Vec<String>>,
     guests: AtomicUsize,
@@ -47,31 +47,22 @@ impl Network {
     /// # Panics
     /// They cannot be made, and the environment does not say so.
     pub(crate) fn create(name: &str, nodes: usize) -> Option<Self> {
-        if env::var_os("PHOTONGATE_WITHOUT_NAMESPACES").is_some_and(|value| value == "1") {
-            eprintln!("SKIPPED, since PHOTONGATE_WITHOUT_NAMESPACES=1");
-            return None;
-        }
-        remove_leftovers();
-        if let Some(why) = missing() {
-            panic!("{why}: run scripts/test.sh, or set PHOTONGATE_WITHOUT_NAMESPACES=1 to leave out what needs them");
-        }
-        let router = Namespace::create(&format!("{name}-router")).unwrap();
+        let star = Star::create(name, NETWORKS, nodes)?;
+        let router = &star.middle;
         router.sysctl(&["net.ipv4.ip_forward=1"]).unwrap();
         // Whoever is sent there is heard here, whichever address of it is used.
         router.ip(&format!("address add {NOWHERE}.1/24 dev lo")).unwrap();
-        let nodes: Vec<_> = (0..nodes).map(|node| Namespace::create(&format!("{name}-{node}")).unwrap()).collect();
-        for (node, namespace) in nodes.iter().enumerate() {
-            join(&router, node, namespace);
+        for (node, namespace) in star.nodes.iter().enumerate() {
+            namespace.ip(&default_route(node)).unwrap();
         }
         let can_slow = router.run(&slow(&wire(0))).is_ok() && router.run(&fast(&wire(0))).is_ok();
-        let nobody = Nobody::listen(&router);
-        Some(Self { nodes, nobody, router, forgotten: Mutex::default(), guests: AtomicUsize::new(0), can_slow })
+        let nobody = Nobody::listen(router);
+        Some(Self { nobody, star, forgotten: Mutex::default(), guests: AtomicUsize::new(0), can_slow })
     }
 
     /// Where nodes are, for their configurations.
     pub(crate) fn places(&self) -> Places {
-        let place = |(node, namespace): (_, &Namespace)| (namespace.name().to_owned(), address(node));
-        Places::Namespaces(self.nodes.iter().enumerate().map(place).collect())
+        Places::Namespaces(self.star.names().enumerate().map(|(node, name)| (name, address(node))).collect())
     }
 
     /// Whether it can [`slow`](Self::slow) things down.
@@ -81,15 +72,15 @@ impl Network {
 
     /// A program that will run where a node is.
     pub(crate) fn command(&self, node: usize, program: &str) -> Command {
-        self.nodes[node].command(program)
+        self.star.nodes[node].command(program)
     }
 
     /// A further address where a node is, on a network that nobody ever had before.
     pub(crate) fn invite(&self, node: usize) -> Guest {
         let number = self.guests.fetch_add(1, Ordering::Relaxed);
         let network = format!("10.{}.{}", 100 + number / 250, number % 250);
-        self.nodes[node].ip(&format!("address add {network}.2/32 dev {OWN_END}")).unwrap();
-        self.router.ip(&format!("route add {network}.0/24 via {}", address(node))).unwrap();
+        self.star.nodes[node].ip(&format!("address add {network}.2/32 dev {OWN_END}")).unwrap();
+        self.star.middle.ip(&format!("route add {network}.0/24 via {}", address(node))).unwrap();
         Guest { number, address: format!("{network}.2") }
     }
 
@@ -100,13 +91,13 @@ impl Network {
             Cut::Refused => "prohibit",
         };
         let rule = format!("from {}/24 to {}/24 {how}", address(from), address(to));
-        self.router.ip(&format!("rule add {rule}")).unwrap();
+        self.star.middle.ip(&format!("rule add {rule}")).unwrap();
         self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
     }
 
     /// From now on a node hears nobody, and nobody hears it.
     pub(crate) fn cut_off(&self, node: usize, cut: Cut) {
-        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+        for other in (0..self.star.nodes.len()).filter(|other| *other != node) {
             self.cut(node, other, cut);
             self.cut(other, node, cut);
         }
@@ -114,33 +105,32 @@ impl Network {
 
     /// Pulls out the wire of a node, which notices.
     pub(crate) fn pull(&self, node: usize) {
-        self.nodes[node].ip(&format!("link set {OWN_END} down")).unwrap();
+        self.star.pull(node);
     }
 
     /// Puts it in again.
     pub(crate) fn plug(&self, node: usize) {
-        self.nodes[node].ip(&format!("link set {OWN_END} up")).unwrap();
-        // It went with the wire.
-        self.nodes[node].ip(&format!("route replace default via {}", routers_address(node))).unwrap();
+        self.star.plug(node);
+        self.star.nodes[node].ip(&default_route(node)).unwrap();
     }
 
     /// What a node sends and gets comes slowly from now on.
     pub(crate) fn slow(&self, node: usize) {
-        self.router.run(&slow(&wire(node))).unwrap();
-        self.nodes[node].run(&slow(OWN_END)).unwrap();
+        self.star.middle.run(&slow(&wire(node))).unwrap();
+        self.star.nodes[node].run(&slow(OWN_END)).unwrap();
     }
 
     /// All is well again, but for wires that are out.
     pub(crate) fn calm(&self) {
         for rule in self.forgotten.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            self.router.ip(&format!("rule del {rule}")).unwrap();
+            self.star.middle.ip(&format!("rule del {rule}")).unwrap();
         }
     }
 
     /// What a node sends and gets is fast again.
     pub(crate) fn fast(&self, node: usize) {
-        self.router.run(&fast(&wire(node))).unwrap();
-        self.nodes[node].run(&fast(OWN_END)).unwrap();
+        self.star.middle.run(&fast(&wire(node))).unwrap();
+        self.star.nodes[node].run(&fast(OWN_END)).unwrap();
     }
 
     /// How many datagrams were sent to nodes that do not exist.
@@ -181,19 +171,6 @@ impl Drop for Nobody {
     }
 }
 
-/// A wire from a node to the router.
-fn join(router: &Namespace, node: usize, namespace: &Namespace) {
-    let end = wire(node);
-    let words = format!("link add {end} netns {} type veth peer name {OWN_END} netns", router.name());
-    let made = Command::new("ip").args(words.split_whitespace()).arg(namespace.name()).output().unwrap();
-    assert!(made.status.success(), "{made:?}");
-    for (place, end, address) in [(router, &*end, routers_address(node)), (namespace, OWN_END, address(node))] {
-        place.ip(&format!("address add {address}/24 dev {end}")).unwrap();
-        place.ip(&format!("link set {end} up")).unwrap();
-    }
-    namespace.ip(&format!("route add default via {}", routers_address(node))).unwrap();
-}
-
 fn slow(end: &str) -> String {
     format!("tc qdisc replace dev {end} root tbf rate 8mbit burst 32kb latency 100ms")
 }
@@ -204,20 +181,13 @@ fn fast(end: &str) -> String {
 
 /// Where a node is.
 pub(crate) fn address(node: usize) -> String {
-    format!("{NETWORKS}.{node}.2")
+    address_in(NETWORKS, node)
 }
 
-fn routers_address(node: usize) -> String {
-    format!("{NETWORKS}.{node}.1")
+/// For a node: by the router.
+fn default_route(node: usize) -> String {
+    format!("route replace default via {}", middle_address_in(NETWORKS, node))
 }
-
-/// What the wire to a node is called, at the router.
-fn wire(node: usize) -> String {
-    format!("to-{node}")
-}
-
-/// And at the node.
-const OWN_END: &str = "uplink";
 
 /// How the addresses of the nodes' networks begin.
 const NETWORKS: &str = "10.83";

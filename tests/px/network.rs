@@ -2,25 +2,22 @@
 //! they are told; and each node's wire to it can be pulled out. Needs root.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::net::UdpSocket;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 
-use crate::namespace::{Namespace, missing, remove_leftovers};
 use crate::px::{Places, port};
 use crate::relay::{Relay, Sky, Weather};
+use crate::star::{OWN_END, Star, address_in, middle_address_in, wire};
 
 /// The namespaces, and all between them. What a killed test left is removed by the next one.
 pub(crate) struct Network {
     /// In both directions between any two nodes.
     skies: BTreeMap<(usize, usize), Sky>,
     _relays: Vec<Relay>,
-    nodes: Vec<Namespace>,
-    /// Where the relays are.
-    middle: Namespace,
+    /// With the relays in the middle.
+    star: Star,
     /// Whether the kernel can disturb wires itself.
     has_netem: bool,
 }
@@ -31,19 +28,8 @@ impl Network {
     /// # Panics
     /// They cannot be made, and the environment does not say so.
     pub(crate) fn create(name: &str, nodes: usize) -> Option<Self> {
-        if env::var_os("PHOTONGATE_WITHOUT_NAMESPACES").is_some_and(|value| value == "1") {
-            eprintln!("SKIPPED, since PHOTONGATE_WITHOUT_NAMESPACES=1");
-            return None;
-        }
-        remove_leftovers();
-        if let Some(why) = missing() {
-            panic!("{why}: run scripts/test.sh, or set PHOTONGATE_WITHOUT_NAMESPACES=1 to leave out what needs them");
-        }
-        let middle = Namespace::create(&format!("{name}-mid")).unwrap();
-        let namespaces: Vec<_> = (0..nodes).map(|node| Namespace::create(&format!("{name}-{node}")).unwrap()).collect();
-        for (node, namespace) in namespaces.iter().enumerate() {
-            join(&middle, node, namespace);
-        }
+        let star = Star::create(name, NETWORKS, nodes)?;
+        let middle = &star.middle;
         let pairs = || (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))).filter(|(from, to)| from != to);
         let skies: BTreeMap<_, _> = pairs().map(|pair| (pair, Arc::new(Mutex::new(Weather::CALM)))).collect();
         let relays = pairs()
@@ -54,14 +40,13 @@ impl Network {
             .collect();
         let tried = middle.run(&format!("tc qdisc replace dev {} root netem delay 1ms", wire(0)));
         let has_netem = tried.is_ok() && middle.run(&format!("tc qdisc del dev {} root", wire(0))).is_ok();
-        Some(Self { skies, _relays: relays, nodes: namespaces, middle, has_netem })
+        Some(Self { skies, _relays: relays, star, has_netem })
     }
 
     /// Where nodes are, for their configurations.
     pub(crate) fn places(&self) -> Places {
-        let names = self.nodes.iter().map(|namespace| namespace.name().to_owned()).collect();
         // The relay on the way to another node has its port.
-        Places::Namespaces { names, address: |from, _| middle_address(from) }
+        Places::Namespaces { names: self.star.names().collect(), address: |from, _| middle_address(from) }
     }
 
     /// What the kernel has, for those who read the log.
@@ -76,7 +61,7 @@ impl Network {
 
     /// From now on the weather between a node and the others is like this, in both directions.
     pub(crate) fn set_around(&self, node: usize, weather: &Weather) {
-        for other in (0..self.nodes.len()).filter(|other| *other != node) {
+        for other in (0..self.star.nodes.len()).filter(|other| *other != node) {
             self.set(node, other, weather);
             self.set(other, node, weather);
         }
@@ -96,19 +81,19 @@ impl Network {
         self.set_around(node, &Weather::CALM);
         if self.has_netem {
             // Where nothing is disturbed there is nothing to remove.
-            let _ = self.middle.run(&format!("tc qdisc del dev {} root", wire(node)));
-            let _ = self.nodes[node].run(&format!("tc qdisc del dev {OWN_END} root"));
+            let _ = self.star.middle.run(&format!("tc qdisc del dev {} root", wire(node)));
+            let _ = self.star.nodes[node].run(&format!("tc qdisc del dev {OWN_END} root"));
         }
     }
 
     /// Pulls out the wire of a node, which notices.
     pub(crate) fn pull(&self, node: usize) {
-        self.nodes[node].ip(&format!("link set {OWN_END} down")).unwrap();
+        self.star.pull(node);
     }
 
     /// Puts it in again.
     pub(crate) fn plug(&self, node: usize) {
-        self.nodes[node].ip(&format!("link set {OWN_END} up")).unwrap();
+        self.star.plug(node);
     }
 
     fn netem(&self, node: usize, weather: &Weather) -> Result<()> {
@@ -118,20 +103,8 @@ impl Network {
         if let Some(rate) = rate {
             how += &format!(" rate {}bit", 8 * rate);
         }
-        self.middle.run(&format!("tc qdisc replace dev {} root netem {how}", wire(node)))?;
-        self.nodes[node].run(&format!("tc qdisc replace dev {OWN_END} root netem {how}")).map(drop)
-    }
-}
-
-/// A wire from a node to the middle.
-fn join(middle: &Namespace, node: usize, namespace: &Namespace) {
-    let end = wire(node);
-    let words = format!("link add {end} netns {} type veth peer name {OWN_END} netns", middle.name());
-    let made = Command::new("ip").args(words.split_whitespace()).arg(namespace.name()).output().unwrap();
-    assert!(made.status.success(), "{made:?}");
-    for (place, end, address) in [(middle, &*end, middle_address(node)), (namespace, OWN_END, own_address(node))] {
-        place.ip(&format!("address add {address}/24 dev {end}")).unwrap();
-        place.ip(&format!("link set {end} up")).unwrap();
+        self.star.middle.run(&format!("tc qdisc replace dev {} root netem {how}", wire(node)))?;
+        self.star.nodes[node].run(&format!("tc qdisc replace dev {OWN_END} root netem {how}")).map(drop)
     }
 }
 
@@ -139,22 +112,13 @@ fn join(middle: &Namespace, node: usize, namespace: &Namespace) {
 fn sockets(from: usize, to: usize) -> Result<(UdpSocket, UdpSocket)> {
     let near = UdpSocket::bind((middle_address(from), port(to)))?;
     let far = UdpSocket::bind((middle_address(to), 0))?;
-    far.connect((own_address(to), port(to)))?;
+    far.connect((address_in(NETWORKS, to), port(to)))?;
     Ok((near, far))
 }
 
 fn middle_address(node: usize) -> String {
-    format!("10.82.{node}.1")
+    middle_address_in(NETWORKS, node)
 }
 
-fn own_address(node: usize) -> String {
-    format!("10.82.{node}.2")
-}
-
-/// What the wire to a node is called, in the middle.
-fn wire(node: usize) -> String {
-    format!("to-{node}")
-}
-
-/// And at the node.
-const OWN_END: &str = "uplink";
+/// How the addresses of the nodes' networks begin.
+const NETWORKS: &str = "10.82";
