@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use self::schedule::{Action, Failure, Schedule, Settings};
 use crate::handle::{Handle, Stopped};
 use crate::manifest::{Manifest, NotAManifest};
-use crate::node::{Found, Wanted};
+use crate::node::{Found, Source, Wanted};
 use crate::store::Keep;
 use crate::transfer::Refused;
 use crate::{Contact, Id};
@@ -125,12 +125,12 @@ pub async fn file_pieces(
 struct Swarm {
     /// The file. `None`: a value of its own.
     of: Option<Id>,
-    members: BTreeSet<SocketAddr>,
+    members: BTreeSet<Source>,
 }
 
 /// Something that was under way has ended.
 enum Ended {
-    Asked { piece: usize, from: SocketAddr, outcome: Result<Bytes, Refused> },
+    Asked { piece: usize, from: Source, outcome: Result<Bytes, Refused> },
     LookedUp { piece: usize, found: Result<Found, Stopped> },
     Swarm(Result<Found, Stopped>),
 }
@@ -202,17 +202,18 @@ async fn pieces(
         let now = began.elapsed();
         let got = match ended {
             Ended::Asked { piece, from, outcome: Ok(bytes) } => {
-                schedule.got(piece, from, now).then_some(Arrived { piece, bytes, from: Some(from) })
+                schedule.got(piece, from, now).then_some(Arrived { piece, bytes, from: Some(from.address) })
             }
             Ended::Asked { piece, from, outcome: Err(refused) } => {
                 let failure = failure_of(&refused);
-                if failure == Failure::Wrong {
-                    tracing::warn!(%from, "a value is not what it should be: {refused}");
-                    handle.ban(from).await;
-                } else {
-                    tracing::debug!(%from, "a piece does not come: {refused}");
-                }
                 schedule.failed(piece, from, failure, now);
+                if failure == Failure::Wrong {
+                    tracing::warn!(from = %from.address, "a value is not what it should be: {refused}");
+                    handle.ban(from).await;
+                    schedule.leave(|other| other.who() == from.who());
+                } else {
+                    tracing::debug!(from = %from.address, "a piece does not come: {refused}");
+                }
                 None
             }
             Ended::LookedUp { piece, found } => {
@@ -247,10 +248,10 @@ async fn give(to: &mpsc::Sender<Arrived>, arrived: Arrived) -> Result<(), FetchE
     to.send(arrived).await.map_err(|_| FetchError::GivenUp)
 }
 
-fn others(handle: &Handle, providers: &[Contact]) -> Vec<SocketAddr> {
+fn others(handle: &Handle, providers: &[Contact]) -> Vec<Source> {
     let me = handle.me();
     let others = providers.iter().filter(|contact| contact.id != me.id && contact.address != me.address);
-    others.map(|contact| contact.address).collect()
+    others.map(|contact| handle.transport().source(contact)).collect()
 }
 
 const fn failure_of(refused: &Refused) -> Failure {

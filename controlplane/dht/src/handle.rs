@@ -1,6 +1,5 @@
 //! The way to ask a running node: for whoever runs one in the same process, and for the interfaces that serve others.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-use crate::node::{Announced, Found, Input, Wanted};
+use crate::node::{Announced, Found, Input, Source, Wanted};
 use crate::server::Board;
 use crate::store::{Keep, Store, StoreError, Stored};
 use crate::transport::Transport;
@@ -183,10 +182,10 @@ impl Handle {
         let _ = self.told.send(Told::Announce(key, answer)).await;
     }
 
-    /// Nothing is to be heard from this address for a while.
-    pub(crate) async fn ban(&self, address: SocketAddr) {
+    /// A node is not to be heard for a while.
+    pub(crate) async fn ban(&self, source: Source) {
         // A node that ends hears nobody any more.
-        let _ = self.tell(Input::Ban(address)).await;
+        let _ = self.tell(Input::Ban(source)).await;
     }
 
     pub(crate) async fn tell(&self, input: Input) -> Result<(), Stopped> {

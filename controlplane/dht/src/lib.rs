@@ -32,7 +32,7 @@ mod simulation;
 mod socket;
 pub mod store;
 mod table;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod token;
 pub mod transfer;

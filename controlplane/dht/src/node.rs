@@ -23,6 +23,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use photongate_wire::Nanos;
 
+pub use bans::Who;
 pub use input::{Input, RequestId, Source, Wanted};
 pub use output::{Announced, Found, Notice, Output};
 pub use settings::{IdRule, Limits, PrefixLimits, Settings, Timing};
@@ -72,7 +73,7 @@ impl Node {
             tokens: Tokens::new(&mut random),
             random,
             providers: Providers::new(settings.limits),
-            bans: Bans::new(settings.limits.bans, settings.ids),
+            bans: Bans::new(settings.limits.bans),
             requests: Requests::default(),
             errands: Errands::default(),
             arriving: BTreeMap::new(),
@@ -97,7 +98,7 @@ impl Node {
                 self.arriving.remove(&key);
                 self.providers.drop_held(&key);
             }
-            Input::Ban(address) => self.ban(address),
+            Input::Ban(source) => self.ban(source),
             Input::Wake => {}
         }
         self.time_out();
@@ -118,7 +119,7 @@ impl Node {
 
     fn received(&mut self, from: Source, bytes: usize, message: Message) {
         let from = Source { address: canonical(from.address), ..from };
-        if self.bans.is_banned(from.address, self.now) {
+        if self.bans.is_banned(from.who(), self.now) {
             return;
         }
         match message {
@@ -144,13 +145,17 @@ impl Node {
         self.providers.hold(key, Held { size, due: republish.then_some(due), is_origin });
     }
 
-    fn ban(&mut self, address: SocketAddr) {
-        let address = canonical(address);
-        self.bans.ban(address, self.now, self.now.saturating_add(self.settings.timing.ban));
-        let who = self.bans.who(address);
-        self.table.remove(|other| self.bans.who(other) == who);
-        self.providers.remove(|other| self.bans.who(other) == who);
-        self.notice(Notice::Banned(address));
+    fn ban(&mut self, source: Source) {
+        let source = Source { address: canonical(source.address), ..source };
+        let (who, ids) = (source.who(), self.settings.ids);
+        self.bans.ban(who, self.now, self.now.saturating_add(self.settings.timing.ban));
+        self.table.remove(|other| ids.source(other).who() == who);
+        self.providers.remove(|other| ids.source(other).who() == who);
+        self.notice(Notice::Banned(source));
+    }
+
+    fn is_banned(&self, contact: &Contact) -> bool {
+        self.bans.is_banned(self.settings.ids.source(contact).who(), self.now)
     }
 
     /// A contact has answered from its address: it gets its place if there is one.
@@ -180,8 +185,8 @@ impl Node {
         // Nobody elsewhere can know who is on this machine.
         let is_reachable = !ip.is_unspecified() && !ip.is_multicast() && contact.address.port() != 0;
         let is_near_enough = !ip.is_loopback() || told_by.ip().is_loopback();
-        let is_known = contact.id == self.me.id || self.bans.is_banned(contact.address, self.now);
-        fits && is_reachable && is_near_enough && !is_known
+        let is_of_use = contact.id != self.me.id && !self.is_banned(contact);
+        fits && is_reachable && is_near_enough && is_of_use
     }
 
     fn notice(&mut self, notice: Notice) {

@@ -1,16 +1,20 @@
 //! Who has which value: this node itself, and others that announced it.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::BTreeMap;
 
 use photongate_wire::Nanos;
 
-use crate::{contact::Contact, id::Id, node::Limits};
+use crate::{
+    contact::Contact,
+    id::Id,
+    node::{Limits, Who},
+};
 
-/// What a node remembers of values. It is bounded in all, for each key, and for each address that announces.
+/// What a node remembers of values. It is bounded in all, for each key, and for each node that announces.
 pub(crate) struct Providers {
     limits: Limits,
     records: BTreeMap<Id, Record>,
-    shares: BTreeMap<SocketAddr, Share>,
+    shares: BTreeMap<Who, Share>,
 }
 
 #[derive(Default)]
@@ -33,13 +37,13 @@ pub(crate) struct Held {
 struct Provider {
     contact: Contact,
     /// For whom it counts.
-    share: SocketAddr,
+    share: Who,
     /// What it announced to have and this node took because of it.
     bytes: u64,
     expires: Nanos,
 }
 
-/// What one address has of the room.
+/// What one node has of the room.
 #[derive(Default)]
 struct Share {
     announcements: usize,
@@ -85,17 +89,11 @@ impl Providers {
     /// `contact` says it has a value. Who says so again is remembered for longer.
     ///
     /// # Errors
-    /// [`Full`] if the address has announced enough, or there are enough keys.
-    pub(crate) fn announced(
-        &mut self,
-        key: Id,
-        contact: Contact,
-        share: SocketAddr,
-        expires: Nanos,
-    ) -> Result<(), Full> {
+    /// [`Full`] if who it counts for has announced enough, or there are enough keys.
+    pub(crate) fn announced(&mut self, key: Id, contact: Contact, share: Who, expires: Nanos) -> Result<(), Full> {
         let keys = self.records.len();
-        if let Some(known) = self.records.get_mut(&key).and_then(|record| record.provider(&contact)) {
-            known.expires = expires;
+        if let Some(known) = self.records.get_mut(&key).and_then(|record| record.provider(&contact, share)) {
+            (known.contact, known.expires) = (contact, expires);
             return Ok(());
         }
         let announcements = self.shares.get(&share).map_or(0, |share| share.announcements);
@@ -115,10 +113,10 @@ impl Providers {
     /// Counts what is taken because `contact` announced it.
     ///
     /// # Errors
-    /// [`Full`] if too much was taken already because its address announced it.
-    pub(crate) fn charge(&mut self, key: &Id, contact: &Contact, bytes: u64) -> Result<(), Full> {
-        let provider = self.records.get_mut(key).and_then(|record| record.provider(contact)).ok_or(Full)?;
-        let share = self.shares.entry(provider.share).or_default();
+    /// [`Full`] if too much was taken already because who it counts for announced it.
+    pub(crate) fn charge(&mut self, key: &Id, contact: &Contact, share: Who, bytes: u64) -> Result<(), Full> {
+        let provider = self.records.get_mut(key).and_then(|record| record.provider(contact, share)).ok_or(Full)?;
+        let share = self.shares.entry(share).or_default();
         let more = bytes.saturating_sub(provider.bytes);
         if share.bytes.saturating_add(more) > self.limits.announced_bytes {
             return Err(Full);
@@ -141,9 +139,9 @@ impl Providers {
         self.retain(|provider| provider.expires > now);
     }
 
-    /// Forgets all that such addresses announced.
-    pub(crate) fn remove(&mut self, is_gone: impl Fn(SocketAddr) -> bool) {
-        self.retain(|provider| !is_gone(provider.contact.address));
+    /// Forgets all that such nodes announced.
+    pub(crate) fn remove(&mut self, is_gone: impl Fn(&Contact) -> bool) {
+        self.retain(|provider| !is_gone(&provider.contact));
     }
 
     fn retain(&mut self, stays: impl Fn(&Provider) -> bool) {
@@ -170,26 +168,33 @@ impl Providers {
 }
 
 impl Record {
-    fn provider(&mut self, contact: &Contact) -> Option<&mut Provider> {
-        self.providers.iter_mut().find(|provider| provider.contact == *contact)
+    /// What `contact` announced. A node that is proven is one provider, whichever port it says it listens at.
+    fn provider(&mut self, contact: &Contact, share: Who) -> Option<&mut Provider> {
+        let is_proven = matches!(share, Who::Node(_));
+        let is_meant = |provider: &&mut Provider| {
+            if is_proven { provider.share == share } else { provider.contact == *contact }
+        };
+        self.providers.iter_mut().find(is_meant)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
     use super::*;
 
     #[test]
-    fn an_address_has_no_more_than_its_share_and_gets_it_back() {
+    fn nobody_has_more_than_their_share_and_all_get_it_back() {
         let mut providers = Providers::new(Limits { announcements: 2, announced_bytes: 100, ..Limits::default() });
         let mut announce = |key: u8, port: u16| {
             let contact = contact(port);
             providers.announced(Id([key; 32]), contact, SHARE, Nanos(10))?;
-            providers.charge(&Id([key; 32]), &contact, 40)
+            providers.charge(&Id([key; 32]), &contact, SHARE, 40)
         };
         assert_eq!([announce(1, 1), announce(2, 2), announce(3, 3)], [Ok(()), Ok(()), Err(Full)]);
         assert_eq!(announce(1, 1), Ok(()), "again is not once more");
-        assert_eq!(providers.charge(&Id([1; 32]), &contact(1), 61), Err(Full));
+        assert_eq!(providers.charge(&Id([1; 32]), &contact(1), SHARE, 61), Err(Full));
         providers.expire(Nanos(10));
         assert!(providers.records.is_empty() && providers.shares.is_empty());
     }
@@ -203,9 +208,20 @@ mod tests {
         }
         assert_eq!(providers.others(&key, 9, 7), (vec![contact(1), contact(2), contact(0)], 3));
         assert_eq!(providers.others(&key, 2, 2), (vec![contact(2), contact(0)], 3));
-        providers.remove(|address| address.port() == 1);
+        providers.remove(|contact| contact.address.port() == 1);
         assert_eq!(providers.others(&key, 9, 0), (vec![contact(0), contact(2)], 2));
         assert_eq!(providers.others(&Id([2; 32]), 9, 0), (vec![], 0));
+    }
+
+    #[test]
+    fn a_node_with_a_certificate_is_one_provider_whichever_port_it_claims() {
+        let mut providers = Providers::new(Limits { providers: 3, announcements: 1, ..Limits::default() });
+        let (key, share) = (Id([1; 32]), Who::Node(contact(0).id));
+        for port in 0..5 {
+            providers.announced(key, contact(port), share, Nanos(10)).unwrap();
+        }
+        assert_eq!(providers.others(&key, 9, 0), (vec![contact(4)], 1));
+        assert_eq!(providers.announced(Id([2; 32]), contact(5), share, Nanos(10)), Err(Full), "it has its share");
     }
 
     #[test]
@@ -223,8 +239,8 @@ mod tests {
     }
 
     fn contact(port: u16) -> Contact {
-        Contact { id: Id([9; 32]), address: SocketAddr::new([192, 0, 2, 1].into(), port) }
+        Contact { id: Id([9; 32]), address: (Ipv4Addr::new(192, 0, 2, 1), port).into() }
     }
 
-    const SHARE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 0);
+    const SHARE: Who = Who::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 0));
 }

@@ -8,7 +8,7 @@ mod bucket;
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use photongate_wire::Nanos;
 
@@ -115,9 +115,9 @@ impl Table {
         bucket.newest_waiting()
     }
 
-    /// Nobody at such an address is to be known any more.
-    pub(crate) fn remove(&mut self, is_gone: impl Fn(SocketAddr) -> bool) {
-        self.buckets.iter_mut().for_each(|bucket| bucket.remove_addresses(&is_gone));
+    /// No such contact is to be known any more.
+    pub(crate) fn remove(&mut self, is_gone: impl Fn(&Contact) -> bool) {
+        self.buckets.iter_mut().for_each(|bucket| bucket.remove_all(&is_gone));
     }
 
     /// The contacts nearest to `target` that are not known to be silent, nearest first.

@@ -1,4 +1,5 @@
-//! A node that does harm, for tests: it has a certificate of the network, so it is let in, and then it lies. No program is built with it.
+//! A node that does harm, for tests: it has a certificate of the network, so it is let in, and then it lies. No program is built with it. And
+//! certificates for tests of this crate.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -180,6 +181,34 @@ struct Offers {
     sizes: HashMap<Id, usize>,
     /// Whether somebody has asked it for a value. Before that it must not be found out, or nobody would.
     was_asked: bool,
+}
+
+/// The name of a node, in its certificate.
+#[cfg(test)]
+pub(crate) fn node_name(node: usize) -> String {
+    format!("dht-{node}.example")
+}
+
+/// Makes certificates for so many nodes, in a folder that is not there yet.
+#[cfg(test)]
+pub(crate) fn certificates(folder: &std::path::Path, nodes: usize) {
+    use photongate_net::pki::{Host, Pki, Role, Site, Wanted};
+
+    let wanted = |node: usize| {
+        let name = node_name(node);
+        Wanted { hosts: vec![Host::Name(name.clone())], name, role: Role::Dht, days: 90 }
+    };
+    let site = Site { authority: "test".to_owned(), years: 1, certificates: (0..nodes).map(wanted).collect() };
+    std::fs::create_dir(folder).unwrap();
+    Pki::new(site, folder).init(photongate_net::now()).unwrap();
+}
+
+/// The files of a node in that folder.
+#[cfg(test)]
+pub(crate) fn certificates_of(folder: &std::path::Path, node: usize) -> QuicFiles {
+    let name = node_name(node);
+    let pem = |end| folder.join(format!("{name}{end}.pem"));
+    QuicFiles { certificate: pem(""), key: pem("-key"), authority: folder.join("ca.pem") }
 }
 
 fn lock(offered: &Offered) -> MutexGuard<'_, Offers> {

@@ -18,9 +18,9 @@ use photongate_net::quic::QuicTlsError;
 use photongate_net::tls::TlsError;
 use tokio::sync::mpsc;
 
-use crate::Id;
-use crate::node::Source;
+use crate::node::{IdRule, Source};
 use crate::transfer::{Patience, Refused, Served};
+use crate::{Contact, Id};
 
 pub(crate) use closed::{Closed, Names};
 pub(crate) use plain::Plain;
@@ -131,13 +131,21 @@ impl Transport {
         }
     }
 
-    /// Asks the node at an address for a value.
+    /// Whom to ask for something that a contact has: where it is, and in a closed network who has to be there.
+    pub(crate) fn source(&self, contact: &Contact) -> Source {
+        match self {
+            Self::Plain(_) => IdRule::Free.source(contact),
+            Self::Closed(_) => IdRule::Certificate.source(contact),
+        }
+    }
+
+    /// Asks a node for a value. Who shows another certificate than it should is not asked.
     ///
     /// # Errors
     /// [`Refused`].
-    pub(crate) async fn ask(&self, from: SocketAddr, key: Id, size: Option<u32>) -> Result<Bytes, Refused> {
+    pub(crate) async fn ask(&self, from: Source, key: Id, size: Option<u32>) -> Result<Bytes, Refused> {
         let (asked, traffic) = match self {
-            Self::Plain(plain) => (plain.ask(from, key, size).await, plain.traffic()),
+            Self::Plain(plain) => (plain.ask(from.address, key, size).await, plain.traffic()),
             Self::Closed(closed) => (closed.ask(from, key, size).await, closed.traffic()),
         };
         match &asked {

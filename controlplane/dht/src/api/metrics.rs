@@ -78,7 +78,7 @@ fn families(board: &Board) -> Families {
         ("photongate_dht_values_pulled", "Announced values that were fetched", board.pulled.value()),
         ("photongate_dht_values_not_pulled", "Announced values that could not be", board.not_pulled.value()),
         ("photongate_dht_look_up_hops", "Queries, one after the other, of look-ups", board.hops.value()),
-        ("photongate_dht_bans", "Addresses banned for a while", board.bans.value()),
+        ("photongate_dht_bans", "Nodes banned for a while", board.bans.value()),
     ];
     for (name, help, value) in counters {
         families.counter(name, help, &[], value);

@@ -203,6 +203,13 @@ impl<P: Copy + Ord> Schedule<P> {
         }
     }
 
+    /// Nodes that are never to be asked again, of those that are known.
+    pub fn leave(&mut self, is_meant: impl Fn(&P) -> bool) {
+        let holders = self.pieces.iter().flat_map(|piece| &piece.holders);
+        let meant: BTreeSet<P> = holders.chain(&self.swarm).copied().filter(is_meant).collect();
+        meant.into_iter().for_each(|peer| self.peer(peer).is_left = true);
+    }
+
     /// What is to be done now. It counts as done from here on.
     pub fn decide(&mut self, now: Duration) -> Vec<Action<P>> {
         let mut actions = Vec::new();

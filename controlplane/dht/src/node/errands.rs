@@ -109,7 +109,7 @@ impl Node {
         let data = answer.value.as_ref().and_then(|value| value.data.as_ref());
         if data.is_some_and(|data| Id::of(data) != lookup.target()) {
             lookup.failed(&contact);
-            self.ban(contact.address);
+            self.ban(self.settings.ids.source(&contact));
         } else {
             // Who gives the value has it, whether it says so or not.
             if let Some(value) = answer.value.as_mut().filter(|value| value.data.is_some()) {
@@ -140,7 +140,9 @@ impl Node {
     fn end(&mut self, errand: Errand, lookup: Lookup) {
         match errand {
             Errand::Find(request) => {
-                let found = lookup.into_found(self.settings.replicas);
+                let mut found = lookup.into_found(self.settings.replicas);
+                // Some may have been found out meanwhile.
+                found.providers.retain(|contact| !self.is_banned(contact));
                 self.outbox.push(Output::Found { request, found });
             }
             Errand::Announce(request) => self.announce_to(request, &lookup),

@@ -46,18 +46,18 @@ pub enum Input {
     },
     /// This node does not have a value (any more), or could not fetch it.
     Dropped(Id),
-    /// A node gave out wrong data: nothing is heard from this address for a while.
-    Ban(SocketAddr),
+    /// A node gave out wrong data: it is not heard for a while, nor is whoever counts as the same ([`Source::who`]).
+    Ban(Source),
     /// The time that `Node::next_timeout` gave has come. Harmless at any other time.
     Wake,
 }
 
-/// Where a datagram came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where something comes from: a datagram, or a value that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
-    /// The address that it was sent from, and that an answer goes to.
+    /// The address that it is sent from, and that an answer goes to.
     pub address: SocketAddr,
-    /// The id that follows from the certificate of who sent it. `None` if nothing is proven.
+    /// The id that follows from the certificate of who is there. `None` where nothing is proven.
     pub proven: Option<Id>,
 }
 

@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use super::input::RequestId;
+use super::{
+    Who,
+    input::{RequestId, Source},
+};
 use crate::{contact::Contact, id::Id, message::Message};
 
 /// Something to be done.
@@ -47,6 +50,8 @@ pub enum Output {
         size: u64,
         /// Who has it.
         from: Contact,
+        /// Whom it counts for, so that nobody takes the room of others.
+        share: Who,
     },
     /// Something for the log and the metrics.
     Notice(Notice),
@@ -87,6 +92,6 @@ pub enum Notice {
     Joined,
     /// No contact is left, and none of the bootstrap addresses answers.
     Alone,
-    /// Nothing is heard from this address for a while: it gave out wrong data.
-    Banned(SocketAddr),
+    /// A node is not heard for a while: it gave out wrong data.
+    Banned(Source),
 }

@@ -104,7 +104,10 @@ impl Node {
         token: Option<Token>,
         purpose: Purpose,
     ) -> bool {
-        if self.requests.pending.len() >= self.settings.limits.pending || self.bans.is_banned(to, self.now) {
+        // Who is a stranger still is known by its address at most.
+        let proven = expected.filter(|_| self.settings.ids == IdRule::Certificate);
+        let is_banned = self.bans.is_banned(Source { address: to, proven }.who(), self.now);
+        if self.requests.pending.len() >= self.settings.limits.pending || is_banned {
             return false;
         }
         let magic = Magic(self.random_word());

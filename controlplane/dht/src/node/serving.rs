@@ -32,7 +32,7 @@ impl Node {
             Ok((answer, attach)) => (Message::Answer(answer), attach),
             Err(complaint) => (Message::Error(ErrorReply { magic: Some(magic), complaint }), None),
         };
-        let is_heard = !matches!(message, Message::Error(_)) && !self.bans.is_banned(from.address, self.now);
+        let is_heard = !matches!(message, Message::Error(_)) && !self.bans.is_banned(from.who(), self.now);
         self.outbox.push(Output::Send { to: from.address, message, attach });
         if is_heard && is_proven && self.table.knows(&asks) {
             self.heard(asks);
@@ -107,11 +107,11 @@ impl Node {
             return Err(Complaint::TooLarge);
         }
         if data.as_ref().is_some_and(|data| data.len() as u64 != size || Id::of(data) != key) {
-            self.ban(by.address);
+            self.ban(self.settings.ids.source(&by));
             return Err(Complaint::WrongHash);
         }
         let expires = self.now.saturating_add(self.settings.timing.expiry);
-        let share = self.bans.who(by.address);
+        let share = self.settings.ids.source(&by).who();
         self.providers.announced(key, by, share, expires).map_err(|_| Complaint::Quota)?;
         if let Some(Held { is_origin, .. }) = self.providers.held(&key).copied() {
             // Another one just announced it to all, so this node need not for a while. And it is thought to be near: so it should again.
@@ -127,7 +127,7 @@ impl Node {
         if self.arriving.len() >= self.settings.limits.pulls || !self.is_near(&key) {
             return Ok(Stored::Noted);
         }
-        self.providers.charge(&key, &by, size).map_err(|_| Complaint::Quota)?;
+        self.providers.charge(&key, &by, share, size).map_err(|_| Complaint::Quota)?;
         self.arriving.insert(key, self.now);
         Ok(match data {
             Some(data) => {
@@ -135,7 +135,7 @@ impl Node {
                 Stored::Kept
             }
             None => {
-                self.outbox.push(Output::Pull { key, size, from: by });
+                self.outbox.push(Output::Pull { key, size, from: by, share });
                 Stored::Pull
             }
         })

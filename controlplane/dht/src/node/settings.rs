@@ -84,7 +84,7 @@ pub struct Timing {
     pub expiry: Nanos,
     /// The secret behind the tokens changes so often; a token is good for one to two of these.
     pub token: Nanos,
-    /// For so long nothing is heard from a banned address.
+    /// For so long nothing is heard from who is banned.
     pub ban: Nanos,
 }
 
@@ -123,13 +123,13 @@ pub struct Limits {
     pub keys: usize,
     /// Providers of one key.
     pub providers: usize,
-    /// Announcements of one address.
+    /// Announcements of one node: of an address, or of the name in a certificate.
     pub announcements: usize,
-    /// Bytes that are fetched or taken because one address announced them.
+    /// Bytes that are fetched or taken because one of them announced them.
     pub announced_bytes: u64,
     /// Values that are fetched at a time because they were announced.
     pub pulls: usize,
-    /// Banned addresses.
+    /// Nodes that are banned.
     pub bans: usize,
 }
 

@@ -13,7 +13,7 @@ pub struct Status {
     pub lookups: usize,
     /// Values that this node has.
     pub held: usize,
-    /// Addresses that are not heard.
+    /// Nodes that are not heard.
     pub banned: usize,
     /// About how many nodes there are, as far as this one can tell by its neighbours.
     pub network: u64,

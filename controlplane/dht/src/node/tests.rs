@@ -58,7 +58,7 @@ fn who_pushes_something_else_than_its_key_says_is_not_heard_any_more() {
     assert!(
         outputs
             .iter()
-            .any(|output| matches!(output, Output::Notice(Notice::Banned(address)) if *address == asks.address))
+            .any(|output| matches!(output, Output::Notice(Notice::Banned(who)) if who.address == asks.address))
     );
     assert!(!outputs.iter().any(|output| matches!(output, Output::Store { .. })));
     assert!(node.hears(asks.address, query(asks, Question::Ping)).is_empty());
@@ -185,6 +185,59 @@ fn with_certificates_nobody_has_an_id_of_their_choice() {
 }
 
 #[test]
+fn with_certificates_who_lies_is_banned_by_its_name_and_others_at_its_address_are_heard() {
+    let mut node = node(Settings { ids: IdRule::Certificate, ..Settings::default() });
+    let liar = contact(1);
+    let lie = Question::StoreValue { key: Id::of(b"value"), size: 5, data: Some(b"other".to_vec()) };
+    assert_eq!(node.answers_named(liar, query(liar, lie)), Some(refusal(Complaint::WrongHash)));
+    let elsewhere = ["198.51.1.1:7000", "203.0.113.9:6881"].map(|address| address.parse().unwrap());
+    for address in elsewhere {
+        let liar = Contact { address, ..liar };
+        assert_eq!(node.answers_named(liar, query(liar, Question::Ping)), None, "at {address}");
+    }
+    let neighbour = Contact { address: liar.address, ..contact(2) };
+    assert!(matches!(node.answers_named(neighbour, query(neighbour, Question::Ping)), Some(Message::Answer(_))));
+}
+
+#[test]
+fn with_certificates_whom_others_name_is_passed_over_if_it_is_banned_under_any_address() {
+    let mut node = node(Settings { ids: IdRule::Certificate, ..Settings::default() });
+    node.knows(1..2);
+    let (friend, liar, key) = (contact(1), contact(2), Id([9; 32]));
+    let outputs = node.tell(Input::Find { request: RequestId(7), wanted: Wanted::Holders { key, providers: 4 } });
+    let magic = magic_to(&outputs, friend, &Question::FindValue(key));
+    node.tell(Input::Ban(Source { address: liar.address, proven: Some(liar.id) }));
+    let moved = Contact { address: "203.0.113.9:7000".parse().unwrap(), ..liar };
+    let honest = Contact { address: liar.address, ..contact(3) };
+    let Message::Answer(answer) = answer(magic, friend) else { unreachable!() };
+    let value = Some(Known { providers: vec![liar, moved, honest], count: 3, data: None });
+    let from = Source { address: friend.address, proven: Some(friend.id) };
+    let message = Message::Answer(Answer { value, ..answer });
+    let outputs = node.tell(Input::Message { from, bytes: 500, message });
+    let found = outputs.iter().find_map(|output| match output {
+        Output::Found { found, .. } => Some(found),
+        _ => None,
+    });
+    assert_eq!(found.unwrap().providers, [honest]);
+}
+
+#[test]
+fn with_certificates_a_share_goes_by_name_whichever_port_is_claimed() {
+    let limits = Limits { announcements: 2, ..Limits::default() };
+    let mut node = node(Settings { ids: IdRule::Certificate, limits, ..Settings::default() });
+    let mut announce = |by: Contact, key: u8| {
+        let question = Question::StoreValue { key: Id([key; 32]), size: 9_999, data: None };
+        node.answers_named(by, query(by, question)).unwrap()
+    };
+    let at_port = |port| Contact { address: SocketAddr::new(contact(1).address.ip(), port), ..contact(1) };
+    assert!(matches!(announce(at_port(1), 1), Message::Answer(_)));
+    assert!(matches!(announce(at_port(2), 2), Message::Answer(_)));
+    assert_eq!(announce(at_port(3), 3), refusal(Complaint::Quota));
+    let neighbour = Contact { address: at_port(1).address, ..contact(2) };
+    assert!(matches!(announce(neighbour, 4), Message::Answer(_)), "it has a share of its own");
+}
+
+#[test]
 fn where_ids_are_bound_to_addresses_no_other_is_answered() {
     let mut node = node(Settings { ids: IdRule::Address, ..Settings::default() });
     let address = contact(1).address;
@@ -211,6 +264,12 @@ impl Driven {
 
     fn answers(&mut self, from: SocketAddr, query: Query) -> Message {
         sent_to(&self.hears(from, query), from).expect("every query is answered")
+    }
+
+    /// What a node is answered whose certificate has its id.
+    fn answers_named(&mut self, asks: Contact, query: Query) -> Option<Message> {
+        let from = Source { address: asks.address, proven: Some(asks.id) };
+        sent_to(&self.tell(Input::Message { from, bytes: 400, message: query.into() }), asks.address)
     }
 
     fn token_for(&mut self, asks: Contact) -> Token {

@@ -36,7 +36,7 @@ pub struct Board {
     pub not_pulled: Counter,
     /// Datagrams that were no messages.
     pub malformed: Counter,
-    /// Addresses that were banned.
+    /// Nodes that were banned.
     pub bans: Counter,
     /// Values that were dropped because nobody asked for them for long.
     pub expired: Counter,
@@ -158,6 +158,6 @@ pub struct Status {
     pub value_bytes_received: u64,
     /// How often it looked for nodes or values.
     pub look_ups: u64,
-    /// How often it banned an address, for a while, that gave out wrong data.
+    /// How often it banned a node, for a while, that gave out wrong data.
     pub bans: u64,
 }

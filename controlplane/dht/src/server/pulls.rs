@@ -4,10 +4,11 @@
 //! than a quarter: what one node announced waits for others of its own, and not those of others.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::node::Who;
 
 /// The places for fetching what was announced.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(super) struct Pulls {
     /// Those that one node may have.
     share: usize,
     /// Of nodes from which something is fetched, or waits to be.
-    by_node: Mutex<HashMap<SocketAddr, Arc<Semaphore>>>,
+    by_node: Mutex<HashMap<Who, Arc<Semaphore>>>,
 }
 
 /// A place, until it is dropped.
@@ -34,7 +35,7 @@ impl Pulls {
     }
 
     /// Waits for a place to fetch something from this node.
-    pub(super) async fn place(&self, from: SocketAddr) -> Place {
+    pub(super) async fn place(&self, from: Who) -> Place {
         let of_node = {
             let mut by_node = self.by_node.lock().unwrap_or_else(PoisonError::into_inner);
             // Whoever has or awaits a place keeps a reference.
@@ -85,7 +86,7 @@ mod tests {
         }
     }
 
-    fn node(number: u16) -> SocketAddr {
-        SocketAddr::from(([192, 0, 2, 1], number))
+    fn node(number: u8) -> Who {
+        Who::Node(crate::Id([number; 32]))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +14,7 @@ use super::pulls::Pulls;
 use crate::Id;
 use crate::handle::{Handle, Told, blocking};
 use crate::message::{Malformed, Message};
-use crate::node::{Announced, Found, Input, Node, Notice, Output, RequestId};
+use crate::node::{Announced, Found, Input, Node, Notice, Output, RequestId, Source, Who};
 use crate::store::Keep;
 use crate::transfer::Refused;
 use crate::transport::Event;
@@ -173,9 +172,9 @@ impl Turns {
             Output::Store { key, data } => {
                 tokio::spawn(keep_announced(self.handle.clone(), key, data));
             }
-            Output::Pull { key, size, from } => {
-                let pulls = Arc::clone(&self.pulls);
-                tokio::spawn(pull(self.handle.clone(), pulls, key, size, from.address));
+            Output::Pull { key, size, from, share } => {
+                let from = self.handle.transport().source(&from);
+                tokio::spawn(pull(self.handle.clone(), Arc::clone(&self.pulls), key, size, from, share));
             }
             Output::Notice(notice) => self.notice(&notice),
         }
@@ -193,9 +192,10 @@ impl Turns {
                     tracing::warn!("no other node answers any more");
                 }
             }
-            Notice::Banned(address) => {
+            Notice::Banned(Source { address, proven }) => {
                 self.board().bans.add(1);
-                tracing::warn!(%address, "banned for a while: it gave out wrong data");
+                let id = proven.map(tracing::field::display);
+                tracing::warn!(%address, id, "banned for a while: it gave out wrong data");
             }
         }
     }
@@ -260,8 +260,8 @@ async fn keep_announced(handle: Handle, key: Id, data: Vec<u8>) {
 }
 
 /// Fetches a value that was announced.
-async fn pull(handle: Handle, pulls: Arc<Pulls>, key: Id, size: u64, from: SocketAddr) {
-    let place = pulls.place(from).await;
+async fn pull(handle: Handle, pulls: Arc<Pulls>, key: Id, size: u64, from: Source, share: Who) {
+    let place = pulls.place(share).await;
     let here = handle.here(key).await;
     let fetched = match (here, u32::try_from(size)) {
         (Some(value), _) => Ok(value),
@@ -282,7 +282,7 @@ async fn pull(handle: Handle, pulls: Arc<Pulls>, key: Id, size: u64, from: Socke
         Ok(_) => handle.board().pulled.add(1),
         Err(why) => {
             handle.board().not_pulled.add(1);
-            tracing::debug!(%key, %from, "an announced value is not fetched: {why}");
+            tracing::debug!(%key, from = %from.address, "an announced value is not fetched: {why}");
             let _ = handle.tell(Input::Dropped(key)).await;
         }
     }

@@ -75,9 +75,9 @@ impl Bucket {
         Some(self.entries.remove(at))
     }
 
-    pub(super) fn remove_addresses(&mut self, is_gone: impl Fn(SocketAddr) -> bool) {
-        self.entries.retain(|entry| !is_gone(entry.contact.address));
-        self.waiting.retain(|contact| !is_gone(contact.address));
+    pub(super) fn remove_all(&mut self, is_gone: impl Fn(&Contact) -> bool) {
+        self.entries.retain(|entry| !is_gone(&entry.contact));
+        self.waiting.retain(|contact| !is_gone(contact));
     }
 
     /// Lets somebody wait; at most so many do, and the newest are likeliest to live.

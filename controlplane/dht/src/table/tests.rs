@@ -1,6 +1,7 @@
 //! The table beside a naive one: a list of all contacts, in which everything is looked for from beginning to end.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use proptest::{collection::vec, prelude::*};
 

@@ -7,6 +7,8 @@
 mod guests;
 mod links;
 mod names;
+#[cfg(test)]
+mod tests;
 
 use std::future::poll_fn;
 use std::io;
@@ -59,6 +61,17 @@ impl Closed {
         names: Names,
         surroundings: Surroundings,
     ) -> Result<Self, TransportError> {
+        Self::start_as(address, None, files, names, surroundings).await
+    }
+
+    /// As [`start`](Self::start), but others may be told that it listens at another port.
+    async fn start_as(
+        address: SocketAddr,
+        claimed: Option<u16>,
+        files: &QuicFiles,
+        names: Names,
+        surroundings: Surroundings,
+    ) -> Result<Self, TransportError> {
         let identity = QuicIdentity::load(files)?;
         let name = names.name_in(identity.subject());
         let name = name.ok_or_else(|| TransportError::NoName { subject: identity.subject().to_string() })?;
@@ -66,8 +79,9 @@ impl Closed {
         let address = server.local_addr().map_err(|error| refused_at(address)(error.into()))?;
         let client = connect_from(&identity, &names, SocketAddr::new(address.ip(), 0)).map_err(refused_at(address))?;
         let values = Arc::new(Semaphore::new(surroundings.connections));
-        let (links, guests) = (Links::default(), Guests::default());
-        let shared = Arc::new(Shared { client, port: address.port(), names, links, guests, values, surroundings });
+        let (links, guests) = (Links::default(), Guests::new(surroundings.connections));
+        let port = claimed.unwrap_or(address.port());
+        let shared = Arc::new(Shared { client, port, names, links, guests, values, surroundings });
         let accepting = tokio::spawn(accept(server, Arc::clone(&shared)));
         Ok(Self { shared, name, address, _accepting: AbortOnDropHandle::new(accepting) })
     }
@@ -88,13 +102,17 @@ impl Closed {
         }
     }
 
-    pub(super) async fn ask(&self, from: SocketAddr, key: Id, size: Option<u32>) -> Result<Bytes, Refused> {
-        let (mut link, connecting) = self.shared.links.get(from);
+    pub(super) async fn ask(&self, from: Source, key: Id, size: Option<u32>) -> Result<Bytes, Refused> {
+        let (mut link, connecting) = self.shared.links.get(from.address);
         if let Some(connecting) = connecting {
-            tokio::spawn(connect(Arc::clone(&self.shared), from, connecting));
+            tokio::spawn(connect(Arc::clone(&self.shared), from.address, connecting));
         }
         let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-        let mut handle = timeout(CONNECT_WITHIN, link.connected()).await.map_err(late)??;
+        let (mut handle, id) = timeout(CONNECT_WITHIN, link.connected()).await.map_err(late)??;
+        if from.proven.is_some_and(|wanted| wanted != id) {
+            // Whoever named it there is to blame, and not who is there.
+            return Err(io::Error::other("another node is there").into());
+        }
         let stream = timeout(CONNECT_WITHIN, handle.open_bidirectional_stream()).await.map_err(late)?;
         let stream = stream.map_err(io::Error::other)?;
         transfer::ask(stream, key, size, self.shared.surroundings.patience).await
@@ -109,7 +127,7 @@ impl Closed {
 #[derive(Debug)]
 struct Shared {
     client: Client,
-    /// Where we listen.
+    /// Where we say that we listen.
     port: u16,
     names: Names,
     links: Links,
@@ -228,7 +246,8 @@ async fn take(shared: Arc<Shared>, stream: PeerStream, from: Source, guest: Weak
         }
         PeerStream::Bidirectional(stream) => {
             // Without a place the stream is dropped, which resets it: the other end asks somebody else.
-            let Ok(_place) = shared.values.try_acquire() else {
+            let of_guest = guest.upgrade().and_then(|guest| guest.place());
+            let (Some(_of_guest), Ok(_of_all)) = (of_guest, shared.values.try_acquire()) else {
                 shared.surroundings.traffic.connections_refused.add(1);
                 return;
             };

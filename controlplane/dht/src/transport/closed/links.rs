@@ -28,26 +28,28 @@ struct Entry {
     number: u64,
     /// What is to be sent once there is a connection.
     waiting: Vec<Bytes>,
-    peer: Option<(Handle, Id)>,
-    up: watch::Sender<Option<Handle>>,
+    /// The connection, and who has proven to be at its other end.
+    peer: watch::Sender<Option<(Handle, Id)>>,
+    /// Whether it is only said that this node listens at the address: it has connected to us, and not we to it.
+    is_claimed: bool,
 }
 
 /// A connection that is there, or will be. Ends for who waits for it when its entry is gone.
 #[derive(Clone, Debug)]
 pub(super) struct Link {
     number: u64,
-    up: watch::Receiver<Option<Handle>>,
+    peer: watch::Receiver<Option<(Handle, Id)>>,
 }
 
 impl Link {
-    /// Waits for the connection.
+    /// Waits for the connection. Gives who is at its other end, too.
     ///
     /// # Errors
     /// It does not come about.
-    pub(super) async fn connected(&mut self) -> io::Result<Handle> {
+    pub(super) async fn connected(&mut self) -> io::Result<(Handle, Id)> {
         let none = || io::Error::from(io::ErrorKind::NotConnected);
-        let up = self.up.wait_for(Option::is_some).await.map_err(|_| none())?;
-        up.clone().ok_or_else(none)
+        let peer = self.peer.wait_for(Option::is_some).await.map_err(|_| none())?;
+        peer.clone().ok_or_else(none)
     }
 }
 
@@ -57,7 +59,7 @@ impl Links {
     pub(super) fn send(&self, to: SocketAddr, datagram: Bytes) -> Option<Link> {
         let mut state = self.state();
         if let Some(entry) = state.links.get_mut(&to) {
-            match &entry.peer {
+            match &*entry.peer.borrow() {
                 Some((handle, _)) => send_on(handle, datagram),
                 None if entry.waiting.len() < WAITING => entry.waiting.push(datagram),
                 // The core sends again what matters.
@@ -85,21 +87,29 @@ impl Links {
         for datagram in entry.waiting.drain(..) {
             send_on(&handle, datagram);
         }
-        entry.up.send_replace(Some(handle.clone()));
-        entry.peer = Some((handle, id));
+        entry.peer.send_replace(Some((handle, id)));
     }
 
-    /// Another node has connected, and listens at `address`. `None`: there is a connection to another node that does.
+    /// Another node has connected, and says that it listens at `address`. `None`: we have connected to another node there.
     pub(super) fn adopt(&self, address: SocketAddr, handle: Handle, id: Id) -> Option<Link> {
         let mut state = self.state();
-        match state.links.get(&address) {
-            // Ours is under way, and will show who is there. Until then this one is listened to, and answered on ours.
-            Some(Entry { peer: None, number, up, .. }) => {
-                return Some(Link { number: number.wrapping_sub(1), up: up.subscribe() });
+        if let Some(entry) = state.links.get(&address) {
+            let link = entry.link();
+            // It is listened to, but nothing is sent on it.
+            let only_heard = Link { number: link.number.wrapping_sub(1), ..link };
+            let other = entry.peer.borrow().as_ref().map(|(_, other)| *other);
+            match other {
+                // Ours is under way, and will show who is there.
+                None => return Some(only_heard),
+                // It would not connect if it had the older one still.
+                Some(other) if other == id => {}
+                // Both say so. The next connection of ours will show who is right.
+                Some(_) if entry.is_claimed => {
+                    state.links.remove(&address);
+                    return Some(only_heard);
+                }
+                Some(_) => return None,
             }
-            Some(Entry { peer: Some((_, other)), .. }) if *other != id => return None,
-            // It would not connect if it had the older one still.
-            Some(_) | None => {}
         }
         Some(state.insert(address, Vec::new(), Some((handle, id))))
     }
@@ -121,8 +131,8 @@ impl State {
     fn insert(&mut self, to: SocketAddr, waiting: Vec<Bytes>, peer: Option<(Handle, Id)>) -> Link {
         // By two, so that the number before each is nobody's.
         self.next += 2;
-        let up = watch::Sender::new(peer.as_ref().map(|(handle, _)| handle.clone()));
-        let entry = Entry { number: self.next, waiting, peer, up };
+        let is_claimed = peer.is_some();
+        let entry = Entry { number: self.next, waiting, peer: watch::Sender::new(peer), is_claimed };
         let link = entry.link();
         self.links.insert(to, entry);
         link
@@ -131,7 +141,7 @@ impl State {
 
 impl Entry {
     fn link(&self) -> Link {
-        Link { number: self.number, up: self.up.subscribe() }
+        Link { number: self.number, peer: self.peer.subscribe() }
     }
 }
 
