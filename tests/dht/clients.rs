@@ -40,8 +40,6 @@ pub(crate) type Ended = BTreeMap<i32, usize>;
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) key: String,
-    /// At which node it was put.
-    pub(crate) by: usize,
     number: u64,
     length: usize,
 }
@@ -118,7 +116,7 @@ impl Clients {
             return Err(output);
         }
         let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let stored = Stored { key: told["key"].as_str().unwrap().to_owned(), by: node, number, length };
+        let stored = Stored { key: told["key"].as_str().unwrap().to_owned(), number, length };
         known.files.push(stored.clone());
         Ok(stored)
     }

@@ -1,12 +1,10 @@
 //! The way to ask a running node: for whoever runs one in the same process, and for the interfaces that serve others.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep};
 
 use crate::node::{Announced, Found, Input, Source, Wanted};
 use crate::server::Board;
@@ -42,7 +40,7 @@ pub struct Put {
     pub size: u32,
     /// Whether this node had it before.
     pub was_here: bool,
-    /// Other nodes that have it, or said that they fetch it now.
+    /// Other nodes that said that they have it, or fetch it now.
     pub kept: usize,
     /// Other nodes that were asked to keep it and refused, or did not answer.
     pub failed: usize,
@@ -114,7 +112,7 @@ impl Handle {
     }
 
     /// Puts a value into the network: keeps it here, and asks the nodes nearest to its key to fetch it. They may be at it still when this
-    /// returns; [`confirm`](Self::confirm) waits for them.
+    /// returns; [`copies::verified`](crate::copies::verified) waits for them.
     ///
     /// # Errors
     /// [`PutError`].
@@ -137,24 +135,6 @@ impl Handle {
         let announced = self.ask(|answer| Told::Announce(key, answer)).await?;
         let kept = announced.kept.iter().filter(|contact| contact.id != self.me.id).count();
         Ok(Put { key, size, was_here: true, kept, failed: announced.failed as usize })
-    }
-
-    /// Waits until so many other nodes have a value, as far as a look-up tells, but not for ever. Gives how many have it.
-    ///
-    /// # Errors
-    /// [`Stopped`].
-    pub async fn confirm(&self, key: Id, wanted: usize, patience: Duration) -> Result<usize, Stopped> {
-        let end = Instant::now() + patience;
-        let mut pause = SHORTEST_PAUSE;
-        loop {
-            let found = self.find(Wanted::Holders { key, providers: wanted + 1 }).await?;
-            let others = found.providers.iter().filter(|contact| contact.id != self.me.id).count();
-            if others >= wanted || Instant::now() + pause > end {
-                return Ok(others);
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
     }
 
     /// Keeps a value here, whose key the node then answers for. Gives whether it was here before.
@@ -203,6 +183,3 @@ impl Handle {
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     spawn_blocking(work).await.expect("the store does not panic")
 }
-
-const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);

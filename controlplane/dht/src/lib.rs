@@ -9,6 +9,8 @@
 //!
 //! What a node keeps is in its [`store`]. A file is a list of values, its [`manifest`]; [`fetch`] gets its pieces from several nodes at once.
 //!
+//! Whether others have a value is told by what they send: [`copies`].
+//!
 //! [`server`] joins all of it into a running node, which is asked by a [`handle`].
 
 #![forbid(unsafe_code)]
@@ -16,6 +18,7 @@
 mod api;
 pub mod config;
 pub mod contact;
+pub mod copies;
 pub mod fetch;
 pub mod handle;
 pub mod id;

@@ -36,8 +36,13 @@ pub(crate) enum Command {
     Put { base64: String },
     /// Ask the nodes nearest to a value that is here to keep it.
     Spread { key: Id },
-    /// Wait until so many other nodes have a value.
-    Confirm { key: Id, wanted: usize },
+    /// Wait until so many other nodes have a value: have shown it, or with `verify` false are said to have it.
+    Confirm {
+        key: Id,
+        wanted: usize,
+        #[serde(default = "yes")]
+        verify: bool,
+    },
     /// Fetch a value.
     Value { key: Id },
     /// Fetch the pieces of a file, those from `first` to `last` in `have` left out.
@@ -122,6 +127,10 @@ impl From<PutError> for Answer {
         };
         Self::refused(word, error.to_string())
     }
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// The longest line: a value in Base64, and a little around it.

@@ -35,6 +35,8 @@ pub(crate) struct Lookup {
     /// How far apart nodes usually are: the upper half of the distance, divided by the number of nodes within it.
     spacing: Option<u128>,
     providers: Vec<Contact>,
+    claim: Vec<Contact>,
+    gave: Vec<Contact>,
     /// How many answers named providers.
     witnesses: usize,
     count: u32,
@@ -76,6 +78,8 @@ impl Lookup {
             most_queries: u32::try_from(settings.limits.queries).unwrap_or(u32::MAX),
             spacing,
             providers: Vec::new(),
+            claim: Vec::new(),
+            gave: Vec::new(),
             witnesses: 0,
             count: 0,
             data: None,
@@ -148,6 +152,9 @@ impl Lookup {
             self.hops.get_or_insert(depth);
             self.witnesses += 1;
             self.count = self.count.max(value.count);
+            let claims = value.providers.iter().any(|provider| provider.id == contact.id);
+            self.claim.extend(claims.then_some(*contact));
+            self.gave.extend(value.data.is_some().then_some(*contact));
             self.data = self.data.take().or(value.data);
             for provider in value.providers.into_iter().take(MOST_NAMED) {
                 let provider = if provider.id == contact.id { *contact } else { provider };
@@ -187,6 +194,8 @@ impl Lookup {
             nearest: answered.map(|candidate| candidate.contact).take(nearest).collect(),
             hops: hops.unwrap_or(0),
             providers: self.providers,
+            claim: self.claim,
+            gave: self.gave,
             count: self.count,
             data: self.data,
             queries: self.queries,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::Id;
+use crate::copies::{self, Copies};
 use crate::fetch::{self, Arrived, Effort, FetchError};
 use crate::handle::{Handle, Put, PutError, Stopped};
 use crate::lines::{Answer, Command, Range};
@@ -32,10 +33,7 @@ pub(crate) async fn carry_out(
             Err(error) => Answer::refused("bad_command", format!("base64: {error}")),
         },
         Command::Spread { key } => put(handle.spread(key).await),
-        Command::Confirm { key, wanted } => match handle.confirm(key, wanted, CONFIRM_WITHIN).await {
-            Ok(have) => Answer::done(json!({ "key": key, "have": have })),
-            Err(stopped) => stopping(stopped),
-        },
+        Command::Confirm { key, wanted, verify } => confirm(handle, key, wanted, verify).await.unwrap_or_else(stopping),
         Command::Value { key } => match fetch::value(handle, key, effort).await {
             Ok(value) => Answer::done(json!({ "key": key, "base64": STANDARD.encode(value) })),
             Err(error) => error.into(),
@@ -86,6 +84,16 @@ fn put(outcome: Result<Put, PutError>) -> Answer {
         }
         Err(error) => error.into(),
     }
+}
+
+async fn confirm(handle: &Handle, key: Id, wanted: usize, verify: bool) -> Result<Answer, Stopped> {
+    let fields = if verify {
+        let Copies { verified, claimed } = copies::verified(handle, key, wanted, CONFIRM_WITHIN).await?;
+        json!({ "key": key, "have": verified, "claimed": claimed })
+    } else {
+        json!({ "key": key, "claimed": copies::claimed(handle, key, wanted, CONFIRM_WITHIN).await? })
+    };
+    Ok(Answer::done(fields))
 }
 
 /// Sends a line that says what the file is, then one for each piece that is wanted, and gives the last.

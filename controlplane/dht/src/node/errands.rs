@@ -142,7 +142,9 @@ impl Node {
             Errand::Find(request) => {
                 let mut found = lookup.into_found(self.settings.replicas);
                 // Some may have been found out meanwhile.
-                found.providers.retain(|contact| !self.is_banned(contact));
+                for named in [&mut found.providers, &mut found.claim, &mut found.gave] {
+                    named.retain(|contact| !self.is_banned(contact));
+                }
                 self.outbox.push(Output::Found { request, found });
             }
             Errand::Announce(request) => self.announce_to(request, &lookup),

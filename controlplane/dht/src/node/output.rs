@@ -64,6 +64,10 @@ pub struct Found {
     pub nearest: Vec<Contact>,
     /// Nodes that are said to have the value. Some may lie.
     pub providers: Vec<Contact>,
+    /// Those of them that say so themselves.
+    pub claim: Vec<Contact>,
+    /// Those of them that gave the value along with their answers: it was what its key says.
+    pub gave: Vec<Contact>,
     /// How many providers the node that knows most of them claims to know.
     pub count: u32,
     /// The value, if it came with an answer. It is what its key says.

@@ -5,14 +5,16 @@ use std::fs;
 
 use bytes::Bytes;
 use photongate_net::config::Loaded;
-use photongate_net::pki::{Host, Pki, Role, Site, Wanted as Certificate};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::copies::{self, Copies};
 use crate::fetch::{self, FetchError};
 use crate::manifest::{Manifest, Piece};
 use crate::store::Keep;
+use crate::testing::{Harm, certificates, certificates_of, do_harm, node_name};
 
 #[tokio::test]
 async fn a_value_put_at_one_node_is_got_at_every_other() {
@@ -20,7 +22,7 @@ async fn a_value_put_at_one_node_is_got_at_every_other() {
     let value = Bytes::from(vec![7; 100_000]);
     let put = network.handle(1).put(value.clone()).await.unwrap();
     assert!(put.kept >= 3, "{put:?}");
-    assert!(network.handle(1).confirm(put.key, 3, PATIENCE).await.unwrap() >= 3);
+    assert_eq!(copies::verified(network.handle(1), put.key, 3, PATIENCE).await.unwrap().verified, 3);
     for node in 0..6 {
         assert_eq!(fetch::value(network.handle(node), put.key, network.effort()).await.unwrap(), value, "node {node}");
     }
@@ -70,6 +72,51 @@ async fn a_node_that_starts_anew_has_what_it_had_and_finds_the_others() {
     network.wait_until_joined(2).await;
 }
 
+#[tokio::test]
+async fn who_only_says_that_it_has_a_value_is_no_copy_of_it() {
+    let network = Network::closed(2).await;
+    let _liar = network.liar(Harm::Wrong).await;
+    let put = network.handle(0).put(Bytes::from(vec![7; 100_000])).await.unwrap();
+    assert_eq!(copies::claimed(network.handle(0), put.key, 2, PATIENCE).await.unwrap(), 2, "the liar is believed");
+    let copies = copies::verified(network.handle(0), put.key, 2, PATIENCE).await.unwrap();
+    assert_eq!(copies, Copies { verified: 1, claimed: 2 });
+}
+
+#[tokio::test]
+async fn a_small_value_that_comes_with_the_answers_is_shown_by_them() {
+    let network = Network::closed(4).await;
+    let put = network.handle(0).put(Bytes::from_static(b"small")).await.unwrap();
+    let copies = copies::verified(network.handle(0), put.key, 3, PATIENCE).await.unwrap();
+    assert_eq!(copies.verified, 3);
+    assert_eq!(network.handle(0).board().traffic.values_received.value(), 0, "nobody is asked for it");
+}
+
+#[tokio::test]
+async fn a_liar_that_comes_back_from_another_port_is_not_heard() {
+    let network = Network::closed(2).await;
+    let liar = network.liar(Harm::Wrong).await;
+    let first = network.handle(0).put(Bytes::from(vec![7; 100_000])).await.unwrap();
+    copies::verified(network.handle(0), first.key, 2, PATIENCE).await.unwrap();
+    let found_out = async {
+        while network.handle(0).board().bans.value() == 0 {
+            sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, found_out).await.expect("it is found out");
+
+    liar.abort();
+    assert!(liar.await.unwrap_err().is_cancelled());
+    let _again = network.lie(Harm::Wrong);
+    // Meanwhile it tells everybody several times that it is there.
+    sleep(std::time::Duration::from_secs(3)).await;
+    let second = network.handle(0).put(Bytes::from(vec![8; 100_000])).await.unwrap();
+    let copies = copies::verified(network.handle(0), second.key, 1, PATIENCE).await.unwrap();
+    assert_eq!(copies, Copies { verified: 1, claimed: 1 });
+    let known = network.handle(0).contacts().await.unwrap();
+    let honest = network.handle(1).me();
+    assert_eq!(known, [honest], "at the same address of this machine it is none the worse for it");
+}
+
 /// Nodes, each with a folder of its own.
 struct Network {
     folder: TempDir,
@@ -81,7 +128,7 @@ struct Running {
     handle: Handle,
     effort: Effort,
     stop: oneshot::Sender<()>,
-    task: tokio::task::JoinHandle<()>,
+    task: JoinHandle<()>,
 }
 
 impl Network {
@@ -92,7 +139,8 @@ impl Network {
     async fn closed(nodes: usize) -> Self {
         let folder = TempDir::new().unwrap();
         let pki = folder.path().join("pki");
-        certificates(&pki, nodes);
+        // One is for somebody else.
+        certificates(&pki, nodes + 1);
         Self { folder, nodes: BTreeMap::new(), is_closed: true }.with(nodes).await
     }
 
@@ -104,6 +152,30 @@ impl Network {
             self.wait_until_joined(node).await;
         }
         self
+    }
+
+    /// Lets a node in that lies, and waits until all others know it.
+    async fn liar(&self, harm: Harm) -> JoinHandle<()> {
+        let liar = self.lie(harm);
+        let id = Id::of_name(&node_name(self.nodes.len()));
+        let known = async {
+            for node in self.nodes.values() {
+                while !node.handle.contacts().await.unwrap().iter().any(|contact| contact.id == id) {
+                    sleep(std::time::Duration::from_millis(10)).await;
+                }
+            }
+        };
+        timeout(PATIENCE, known).await.expect("the liar is known to all");
+        liar
+    }
+
+    fn lie(&self, harm: Harm) -> JoinHandle<()> {
+        let files = certificates_of(&self.folder.path().join("pki"), self.nodes.len());
+        let peers: Vec<_> = self.nodes.values().map(|node| node.handle.me().address).collect();
+        tokio::spawn(async move {
+            let (here, nowhere) = ("127.0.0.1:0".parse().unwrap(), "192.0.2.0".parse().unwrap());
+            do_harm(harm, here, &files, &peers, nowhere, |_| ()).await.unwrap();
+        })
     }
 
     async fn start(&mut self, node: usize, change: impl FnOnce(&str) -> String) {
@@ -182,16 +254,6 @@ impl Network {
         let (fetched, pieces) = tokio::join!(fetch::file_pieces(handle, &file, 0..count, effort, arrived_in), taking);
         fetched.map(|()| pieces)
     }
-}
-
-fn certificates(folder: &Path, nodes: usize) {
-    let wanted = |node: usize| {
-        let name = format!("dht-{node}.example");
-        Certificate { hosts: vec![Host::Name(name.clone())], name, role: Role::Dht, days: 90 }
-    };
-    let site = Site { authority: "test".to_owned(), years: 1, certificates: (0..nodes).map(wanted).collect() };
-    fs::create_dir(folder).unwrap();
-    Pki::new(site, folder).init(photongate_net::now()).unwrap();
 }
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
