@@ -16,6 +16,7 @@ mod numbers;
 mod output;
 mod packet_line;
 mod problems;
+mod reach;
 #[cfg(any(feature = "dataplane", test))]
 mod reload;
 mod serving;

@@ -43,6 +43,24 @@ pub(crate) fn span(time: Duration) -> String {
     }
 }
 
+/// A time that somebody has written, as `500ms`.
+///
+/// # Errors
+/// What to write instead.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (count, unit) = text.split_at(digits);
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(HOW_TO_WRITE_TIME.to_owned()),
+    };
+    let count: u64 = count.parse().map_err(|_| HOW_TO_WRITE_TIME.to_owned())?;
+    count.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| HOW_TO_WRITE_TIME.to_owned())
+}
+
 /// How an instant, as the filter writes it, lies to now: `in 3 h 2 min`, `5 s ago`; as it is if it cannot be read.
 pub(crate) fn relative(instant: &str, now: Timestamp) -> String {
     match seconds_until(instant, now) {
@@ -58,9 +76,20 @@ pub(crate) fn seconds_until(instant: &str, now: Timestamp) -> Option<i64> {
     Some(instant.as_second() - now.as_second())
 }
 
+const HOW_TO_WRITE_TIME: &str = "write a whole number and a unit: 500ms, 10s, 5m or 1h";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_has_a_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        for text in ["", "10", "s", "1.5s", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn scaled_numbers_have_at_most_three_digits() {

@@ -125,6 +125,67 @@ fn exit_codes_say_what_happened() {
 }
 
 #[test]
+fn a_node_that_stands_still_is_given_up_by_every_command_with_a_reason() {
+    let nodes = Nodes::start(Mode::Plain, 1);
+    let (key, path) = ("5a".repeat(32), nodes.path("file"));
+    fs::write(&path, bytes(7, 2_000_000)).unwrap();
+    let file = path.to_str().unwrap();
+    nodes.signal(0, "-STOP");
+    let commands: [&[&str]; 6] =
+        [&["put", file], &["get", &key, file], &["lookup", &key], &["stat", &key], &["peers"], &["status"]];
+    for command in commands {
+        let output = nodes.client(0, &[command, &["--patience", "1s"]].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(status(&output), 2, "{command:?}: {said}");
+        for words in [nodes.socket(0).to_str().unwrap(), "for 1 s", "it hangs, or was stopped", "--patience TIME"] {
+            assert!(said.contains(words), "{command:?}: {words}: {said}");
+        }
+    }
+    nodes.signal(0, "-CONT");
+    nodes.eventually("it answers again", |nodes| status(&nodes.client(0, &["status"])) < 2);
+}
+
+#[test]
+fn a_node_that_stands_still_in_the_middle_of_a_file_is_given_up_and_the_same_command_goes_on() {
+    let nodes = Nodes::start(Mode::Plain, 2);
+    let file = bytes(8, PIECES as usize * PIECE as usize);
+    let put = nodes.put(0, &file);
+    let (path, part) = (nodes.path("large"), nodes.path("large.part"));
+    let arguments = ["dht", "get", key(&put), path.to_str().unwrap(), "--patience", "2s", "--socket"];
+    let client = Command::new(env!("CARGO_BIN_EXE_photongate"))
+        .args(arguments)
+        .arg(nodes.socket(1))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while fs::metadata(&part).map_or(0, |part| part.len()) == 0 && !path.exists() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    nodes.signal(1, "-STOP");
+    let output = client.wait_with_output().unwrap();
+    nodes.signal(1, "-CONT");
+    // Unless it was whole before the node stood still.
+    if !output.status.success() {
+        assert_eq!(status(&output), 2, "{output:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("has said nothing to the command `get`"),
+            "{output:?}"
+        );
+        assert!(part.exists() && !path.exists());
+    }
+    assert!(got(&nodes, 1, key(&put)) == file);
+}
+
+#[test]
+fn a_node_that_is_at_work_is_waited_for_longer_than_it_may_be_silent() {
+    let nodes = Nodes::start(Mode::Plain, 1);
+    let path = nodes.path("output");
+    // It looks four times, and rests for three and a half seconds between.
+    let output = nodes.client(0, &["get", &"5a".repeat(32), path.to_str().unwrap(), "--patience", "2s"]);
+    assert_eq!(status(&output), 3, "it is the node that gives up: {output:?}");
+}
+
+#[test]
 fn a_client_in_another_language_stores_and_fetches_over_udp_and_tcp() {
     let nodes = Nodes::start(Mode::Plain, 4);
     let file = bytes(5, 700_000);

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::config::DEFAULT_SOCKET;
 use crate::failure::Failure;
+use crate::numbers::duration;
 use crate::whole_file::WholeFile;
 
 use blocks::{Block, Blocks};
@@ -210,21 +211,6 @@ fn stdout() -> io::Result<File> {
     io::stdout().as_fd().try_clone_to_owned().map(File::from)
 }
 
-/// Reads a number and a unit.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    let (count, unit) = text.split_at(digits);
-    let millis = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(HOW_TO_WRITE_TIME.to_owned()),
-    };
-    let count: u64 = count.parse().map_err(|_| HOW_TO_WRITE_TIME.to_owned())?;
-    count.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| HOW_TO_WRITE_TIME.to_owned())
-}
-
 fn verdicts() -> Vec<&'static str> {
     let forwarded = Verdict::all().filter(|verdict| verdict.is_forwarded()).map(Verdict::name);
     forwarded.chain(["dropped"]).collect()
@@ -242,24 +228,8 @@ fn at_run_time(error: impl std::fmt::Display) -> Failure {
     Failure::at_run_time(format!("photongate: {error}"))
 }
 
-const HOW_TO_WRITE_TIME: &str = "write a whole number and a unit: 500ms, 10s, 5m or 1h";
-
 /// A filter that is there answers at once.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
 /// How soon a signal is noticed.
 const LOOK_AROUND: Duration = Duration::from_millis(100);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_duration_has_a_unit() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        for text in ["", "10", "s", "1.5s", "99999999999999999999s", "18446744073709551615h"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
-}

@@ -16,6 +16,9 @@ pub(crate) struct Line {
     /// Repeated in each answer.
     #[serde(default)]
     pub(crate) id: Option<Value>,
+    /// How often the node is to say that it is at work on it, while it says nothing else.
+    #[serde(default)]
+    pub(crate) beat_ms: Option<u64>,
     #[serde(flatten)]
     pub(crate) command: Command,
 }
@@ -145,8 +148,10 @@ mod tests {
         let key = Id::of(b"x");
         let line = format!(r#"{{"op": "get", "key": "{key}", "have": [{{"first": 0, "last": 3}}], "id": 7}}"#);
         let have = vec![Range { first: 0, last: 3 }];
-        assert_eq!(Line::parse(line.as_bytes()), Ok(Line { id: Some(json!(7)), command: Command::Get { key, have } }));
-        assert_eq!(Line::parse(br#"{"op": "status"}"#), Ok(Line { id: None, command: Command::Status }));
+        let command = Command::Get { key, have };
+        assert_eq!(Line::parse(line.as_bytes()), Ok(Line { id: Some(json!(7)), beat_ms: None, command }));
+        let line = br#"{"op": "status", "beat_ms": 500}"#;
+        assert_eq!(Line::parse(line), Ok(Line { id: None, beat_ms: Some(500), command: Command::Status }));
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Carries out what a line asks for.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::Id;
 use crate::copies::{self, Copies};
@@ -14,6 +16,24 @@ use crate::handle::{Handle, Put, PutError, Stopped};
 use crate::lines::{Answer, Command, Range};
 use crate::node::Wanted;
 use crate::store::Keep;
+
+/// As [`carry_out`], and says all the while, so often, that it is under way: who asked need not wonder whether the node hangs.
+pub(crate) async fn carry_out_beating(
+    command: Command,
+    id: Option<&Value>,
+    handle: &Handle,
+    effort: Effort,
+    answers: &mpsc::Sender<Vec<u8>>,
+    every: Duration,
+) {
+    let mut work = pin!(carry_out(command, id, handle, effort, answers));
+    while timeout(every.max(SHORTEST_BEAT), &mut work).await.is_err() {
+        // A node whose loop stands still is not at work, whatever else it may do.
+        if handle.contacts().await.is_ok() {
+            let _ = answers.send(Answer::done(json!({ "working": true })).line(id)).await;
+        }
+    }
+}
 
 /// Does what is asked, and sends what came of it to `answers`: one line, or one for each piece of a file and one at the end.
 pub(crate) async fn carry_out(
@@ -142,6 +162,9 @@ fn stopping(stopped: Stopped) -> Answer {
 /// How long it may take others to fetch what they said they would.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(20);
 const MOST_PROVIDERS: usize = 32;
+
+/// However often the node is to say that it is at work, there is so much time between.
+const SHORTEST_BEAT: Duration = Duration::from_millis(100);
 
 /// Pieces that wait to be handed on.
 const ARRIVED: usize = 4;

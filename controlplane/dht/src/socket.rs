@@ -4,6 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use photongate_net::unix_socket;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -59,11 +60,17 @@ async fn answer_all(
         let parsed =
             if is_whole { Line::parse(&line) } else { Err(Answer::refused("bad_command", "the line is too long")) };
         match parsed {
-            Ok(Line { id, command }) => {
+            Ok(Line { id, beat_ms, command }) => {
                 let place = Arc::clone(&under_way).acquire_owned().await.map_err(io::Error::other)?;
                 let (handle, answers) = (handle.clone(), answers.clone());
                 tasks.spawn(async move {
-                    service::carry_out(command, id.as_ref(), &handle, effort, &answers).await;
+                    let id = id.as_ref();
+                    match beat_ms.map(Duration::from_millis) {
+                        None => service::carry_out(command, id, &handle, effort, &answers).await,
+                        Some(every) => {
+                            service::carry_out_beating(command, id, &handle, effort, &answers, every).await;
+                        }
+                    }
                     drop(place);
                 });
             }

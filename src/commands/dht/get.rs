@@ -15,7 +15,7 @@ use photongate_dht::manifest::{Manifest, NotAManifest};
 use serde_json::{Value, json};
 
 use super::progress::Progress;
-use super::reach::{INCOMPLETE, Reach, ask, refused};
+use super::reach::{INCOMPLETE, Reach, refused};
 use crate::failure::{Failure, remark};
 use crate::numbers::scaled_in;
 
@@ -81,7 +81,7 @@ impl Arguments {
     }
 
     fn get_value(&self) -> Result<Vec<u8>, Failure> {
-        let answer = self.reach.ask(&json!({ "op": "value", "key": self.key }))?;
+        let answer = self.reach.ask(json!({ "op": "value", "key": self.key }))?;
         decoded(&answer)
     }
 
@@ -93,13 +93,13 @@ impl Arguments {
         have: &BTreeSet<usize>,
         progress: &mut Progress,
     ) -> Result<BTreeSet<String>, Failure> {
-        let mut node = self.reach.connect()?;
+        let mut node = self.reach.node()?;
         // The first answer says what the file is, which is known.
-        ask(&mut node, &json!({ "op": "get", "key": self.key, "have": ranges(have) }))?;
+        node.ask(json!({ "op": "get", "key": self.key, "have": ranges(have) }))?;
         let mut from = BTreeSet::new();
         loop {
             // The node ends it when nothing comes any more.
-            let answer = node.receive(None)?;
+            let answer = node.receive()?;
             if answer["ok"] != true {
                 return Err(refused(&answer));
             }

@@ -18,9 +18,8 @@ use photongate_dht::manifest::{Manifest, Piece, piece_size};
 use serde_json::{Value, json};
 
 use super::progress::Progress;
-use super::reach::{INCOMPLETE, Reach, ask, refused};
+use super::reach::{INCOMPLETE, Node, Reach, refused};
 use crate::failure::{Failure, remark};
-use crate::line_socket::LineSocket;
 use crate::numbers::scaled_in;
 
 /// Put a file into the network, and print its key
@@ -83,7 +82,7 @@ impl Arguments {
         let next = AtomicUsize::new(0);
         let sample = sample(count);
         let work = || -> Result<(), Failure> {
-            let mut node = self.reach.connect()?;
+            let mut node = self.reach.node()?;
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 if index >= count {
@@ -104,7 +103,7 @@ impl Arguments {
         let list = std::mem::take(&mut lock(&outcome).list);
         let manifest = Manifest::new(list.into_iter().flatten().collect()).map_err(Failure::bad_input)?;
         let list = manifest.to_bytes();
-        let sent = send(&mut self.reach.connect()?, &list, true)?;
+        let sent = send(&mut self.reach.node()?, &list, true)?;
         note(&outcome, &progress, None, &list, &sent);
         self.tell(Id::of(&list), size, count, &lock(&outcome), lock(&progress).took())
     }
@@ -153,13 +152,13 @@ fn sample(pieces: usize) -> BTreeSet<usize> {
 }
 
 /// Sends a piece, unless the node has it, and waits until others have it: say so, or show it.
-fn send(node: &mut LineSocket, bytes: &[u8], verify: bool) -> Result<Sent, Failure> {
+fn send(node: &mut Node, bytes: &[u8], verify: bool) -> Result<Sent, Failure> {
     let key = Id::of(bytes);
-    node.send(&json!({ "op": "spread", "key": key }))?;
-    let mut answer = node.receive(None)?;
+    node.send(json!({ "op": "spread", "key": key }))?;
+    let mut answer = node.receive()?;
     let was_here = answer["ok"] == true;
     if answer["error"] == "not_here" {
-        answer = ask(node, &json!({ "op": "put", "base64": STANDARD.encode(bytes) }))?;
+        answer = node.ask(json!({ "op": "put", "base64": STANDARD.encode(bytes) }))?;
     } else if !was_here {
         return Err(refused(&answer));
     }
@@ -167,7 +166,7 @@ fn send(node: &mut LineSocket, bytes: &[u8], verify: bool) -> Result<Sent, Failu
     if wanted == 0 {
         return Ok(Sent { was_here, claimed: 0, verified: verify.then_some(0) });
     }
-    let answer = ask(node, &json!({ "op": "confirm", "key": key, "wanted": wanted, "verify": verify }))?;
+    let answer = node.ask(json!({ "op": "confirm", "key": key, "wanted": wanted, "verify": verify }))?;
     Ok(Sent { was_here, claimed: number(&answer["claimed"]), verified: verify.then(|| number(&answer["have"])) })
 }
 

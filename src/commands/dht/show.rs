@@ -77,7 +77,7 @@ impl LookUp {
     /// # Errors
     /// See the command's exit status.
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let found = self.reach.ask(&json!({ "op": "lookup", "target": self.id }))?;
+        let found = self.reach.ask(json!({ "op": "lookup", "target": self.id }))?;
         let words = format!(
             "{}{} hops, {} queries, {:.1} ms\n",
             table(&found["nodes"]),
@@ -96,7 +96,7 @@ impl Stat {
     /// # Errors
     /// See the command's exit status.
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let found = self.reach.ask(&json!({ "op": "stat", "key": self.key }))?;
+        let found = self.reach.ask(json!({ "op": "stat", "key": self.key }))?;
         let here = match text(&found["here"]) {
             "held" => "this node has it, for the network\n",
             "cached" => "this node has it, as long as there is room\n",
@@ -112,7 +112,7 @@ impl Peers {
     /// # Errors
     /// See the command's exit status.
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let known = self.reach.ask(&json!({ "op": "peers" }))?;
+        let known = self.reach.ask(json!({ "op": "peers" }))?;
         self.reach.print(&known, &table(&known["peers"]))?;
         some(&known["peers"], "photongate: the node knows no other")
     }
@@ -124,7 +124,7 @@ impl Status {
     /// # Errors
     /// See the command's exit status.
     pub(super) fn run(&self) -> Result<(), Failure> {
-        let status = self.reach.ask(&json!({ "op": "status" }))?;
+        let status = self.reach.ask(json!({ "op": "status" }))?;
         self.reach.print(&status, &in_words(&status))?;
         if status["ready"] == true { Ok(()) } else { Err(Failure::at_run_time("")) }
     }

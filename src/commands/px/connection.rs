@@ -1,50 +1,37 @@
-//! Which node is asked, and how one question becomes one answer.
+//! How one question to a node becomes one answer.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use clap::Args;
 use photongate_px::config::PxConfig;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::line_socket::LineSocket;
 pub(super) use crate::line_socket::text;
 use crate::output;
+use crate::reach::Role;
 
 /// Where the node is.
-#[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "The node")]
-pub(super) struct Reach {
-    /// The Unix socket of the node
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_SOCKET, conflicts_with = "config")]
-    socket: PathBuf,
+pub(super) type Reach = crate::reach::Reach<Px>;
 
-    /// The node's configuration, which says where its socket is
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+/// A node of px.
+#[derive(Clone, Debug)]
+pub(super) struct Px;
 
-    /// Print the node's answer, JSON objects
-    #[arg(long)]
-    pub(super) json: bool,
+impl Role for Px {
+    const NAME: &'static str = "px";
+    const SOCKET: &'static str = "/var/lib/photongate-px/px.sock";
+
+    fn socket_in(config: &Path) -> Result<PathBuf, Failure> {
+        Ok(PxConfig::load(config).map_err(Failure::bad_input)?.config.socket)
+    }
 }
 
 impl Reach {
-    /// Connects.
-    ///
-    /// # Errors
-    /// Nobody listens there, or the configuration has mistakes.
-    pub(super) fn connect(&self) -> Result<LineSocket, Failure> {
-        let socket = match &self.config {
-            Some(config) => PxConfig::load(config).map_err(Failure::bad_input)?.config.socket,
-            None => self.socket.clone(),
-        };
-        LineSocket::connect(&socket, "px")
-    }
-
     /// The same, without printing the answer.
     pub(super) fn quietly(&self) -> Self {
-        Self { json: false, ..self.clone() }
+        let mut quiet = self.clone();
+        quiet.json = false;
+        quiet
     }
 
     /// Asks once. The answer is printed as it is if JSON is wanted.
@@ -54,7 +41,7 @@ impl Reach {
     pub(super) fn ask(&self, question: &Value) -> Result<Value, Failure> {
         let mut connection = self.connect()?;
         connection.send(question)?;
-        let answer = connection.receive(Some(PATIENCE))?;
+        let answer = connection.receive()?;
         if self.json {
             output::print(&format!("{answer:#}\n"))?;
         }
@@ -66,9 +53,3 @@ impl Reach {
         Err(Failure::at_run_time(message))
     }
 }
-
-/// Where a node has its socket by default.
-pub(super) const DEFAULT_SOCKET: &str = "/var/lib/photongate-px/px.sock";
-
-/// More than a node waits for agreement by default.
-const PATIENCE: Duration = Duration::from_secs(30);

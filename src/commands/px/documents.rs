@@ -204,7 +204,7 @@ impl Watch {
         let mut connection = self.reach.connect()?;
         connection.send(&json!({ "op": "watch", "prefix": self.prefix, "from": self.from }))?;
         loop {
-            let change = connection.receive(None)?;
+            let change = connection.wait()?;
             if change["ok"] != true {
                 return Err(Failure::at_run_time(format!("photongate: {}", text(&change["detail"]))));
             }
