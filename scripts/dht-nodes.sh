@@ -19,17 +19,10 @@ case $nodes in
         ;;
 esac
 
-# shellcheck source=scripts/servers.sh
-source scripts/servers.sh dht-nodes photongate-dht
-cd "$folder"
+# shellcheck source=scripts/nodes.sh
+source scripts/nodes.sh dht-nodes dht "$nodes"
 
-# An address of this machine that no other network has: the loopback network is as large as there are process IDs.
-host=127.$((1 + $$ / 65536 % 254)).$(($$ / 256 % 256)).$(($$ % 256))
-
-for node in $(seq "$nodes"); do
-    printf '[[certificates]]\nname = "dht-%s.example"\nrole = "dht"\nhosts = ["dht-%s.example"]\n' "$node" "$node" >>site.toml
-done
-"$photongate" pki init site.toml >/dev/null
+make_certificates
 known=
 for node in $(seq "$nodes"); do
     cat >"dht-$node.toml" <<END
@@ -42,35 +35,19 @@ api = { enabled = false }
 END
     # Whoever comes later knows the first.
     known="\"$host:8601\""
-    # In the background an interactive Ctrl-C reaches them too; they stop in order either way.
-    "$photongate" dht "dht-$node.toml" 2>"log-$node" </dev/null &
-    running+=("$!")
+    start_node "$node" "dht-$node.toml"
 done
 
-# How many others a node knows; nothing if it does not answer.
-knows() {
-    "$photongate" dht status --config "dht-$1.toml" --json 2>/dev/null | sed -n 's/^  "contacts": \([0-9]*\),\{0,1\}$/\1/p'
+# How many others a node knows.
+state() {
+    local contacts
+    contacts=$("$photongate" dht status --config "dht-$1.toml" --patience 2s --json 2>/dev/null |
+        sed -n 's/^  "contacts": \([0-9]*\),\{0,1\}$/\1/p') || true
+    if [ -z "$contacts" ]; then echo "does not answer"; else echo "knows $contacts others"; fi
+    [ "${contacts:-0}" -gt 0 ]
 }
 
-all_know_another() {
-    local node contacts
-    for node in $(seq "$nodes"); do
-        contacts=$(knows "$node" || true)
-        [ "${contacts:-0}" -gt 0 ] || return 1
-    done
-}
-
-for attempt in $(seq 300); do
-    if all_know_another; then
-        break
-    fi
-    if [ "$(jobs -pr | wc -l)" -lt "$nodes" ] || [ "$attempt" -eq 300 ]; then
-        echo "dht-nodes: the nodes do not find each other" >&2
-        tail -n 5 log-* >&2
-        exit 1
-    fi
-    sleep 0.1
-done
+wait_for_nodes "the nodes do not find each other"
 
 if [ "${2-}" = --once ]; then
     echo "hello, $nodes nodes" >greeting
@@ -91,26 +68,4 @@ The nodes are in $folder. Try, there:
 
 Ctrl-C or Ctrl-D stops the nodes and removes the folder.
 END
-shown=
-# Ctrl-D ends standard input. Where there is none from the beginning, the nodes run until a signal.
-while true; do
-    now=$(for node in $(seq "$nodes"); do
-        if kill -0 "${running[node - 1]}" 2>/dev/null; then
-            contacts=$(knows "$node" || true)
-            if [ -n "$contacts" ]; then echo "dht-$node.example: knows $contacts others"; else echo "dht-$node.example: does not answer"; fi
-        else
-            echo "dht-$node.example: stopped"
-        fi
-    done)
-    if [ "$now" != "$shown" ]; then
-        printf '%s\n%s\n' "$(date +%T)" "$now"
-        shown=$now
-    fi
-    status=0
-    read -r -t 1 _ || status=$?
-    # Above 128: nothing was typed for a second. Else the input is at its end.
-    if [ "$status" -gt 0 ] && [ "$status" -le 128 ]; then
-        [ -t 0 ] && break
-        sleep 1
-    fi
-done
+show_nodes

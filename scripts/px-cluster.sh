@@ -19,19 +19,14 @@ case $nodes in
         ;;
 esac
 
-# shellcheck source=scripts/servers.sh
-source scripts/servers.sh px-cluster photongate-px
-cd "$folder"
+# shellcheck source=scripts/nodes.sh
+source scripts/nodes.sh px-cluster px "$nodes"
 
-# An address of this machine that no other cluster has: the loopback network is as large as there are process IDs.
-host=127.$((1 + $$ / 65536 % 254)).$(($$ / 256 % 256)).$(($$ % 256))
-
+make_certificates
 servers=
 for node in $(seq "$nodes"); do
-    printf '[[certificates]]\nname = "px-%s.example"\nrole = "px"\nhosts = ["px-%s.example"]\n' "$node" "$node" >>site.toml
     servers+="${servers:+, }{ \"addr\": \"$host:$((8490 + node))\", \"server_name\": \"px-$node.example\" }"
 done
-"$photongate" pki init site.toml >/dev/null
 for node in $(seq "$nodes"); do
     cat >"px-$node.json" <<END
 {
@@ -47,34 +42,19 @@ for node in $(seq "$nodes"); do
     "api": { "enabled": false }
 }
 END
-    # In the background an interactive Ctrl-C reaches them too; they stop in order either way.
-    "$photongate" px "px-$node.json" 2>"log-$node" </dev/null &
-    running+=("$!")
+    start_node "$node" "px-$node.json"
 done
 
-# Who leads, as far as a node knows; nothing if it knows of nobody.
-leader() {
-    "$photongate" px status --config "px-$1.json" --json 2>/dev/null | sed -n 's/^  "leader": "\(.*\)",$/\1/p'
+# Who leads, as far as a node knows.
+state() {
+    local leader
+    leader=$("$photongate" px status --config "px-$1.json" --patience 2s --json 2>/dev/null |
+        sed -n 's/^  "leader": "\(.*\)",$/\1/p') || true
+    if [ -z "$leader" ]; then echo "no leader"; else echo "leader $leader"; fi
+    [ -n "$leader" ]
 }
 
-all_know_the_leader() {
-    local node
-    for node in $(seq "$nodes"); do
-        [ -n "$(leader "$node")" ] || return 1
-    done
-}
-
-for attempt in $(seq 300); do
-    if all_know_the_leader; then
-        break
-    fi
-    if [ "$(jobs -pr | wc -l)" -lt "$nodes" ] || [ "$attempt" -eq 300 ]; then
-        echo "px-cluster: the nodes find no leader" >&2
-        tail -n 5 log-* >&2
-        exit 1
-    fi
-    sleep 0.1
-done
+wait_for_nodes "the nodes find no leader"
 
 if [ "${2-}" = --once ]; then
     "$photongate" px put greeting --value "hello, $nodes nodes" --config px-1.json >/dev/null
@@ -94,26 +74,4 @@ The cluster is in $folder. Try, there:
 
 Ctrl-C or Ctrl-D stops the cluster and removes the folder.
 END
-shown=
-# Ctrl-D ends standard input. Where there is none from the beginning, the cluster runs until a signal.
-while true; do
-    now=$(for node in $(seq "$nodes"); do
-        if kill -0 "${running[node - 1]}" 2>/dev/null; then
-            lead=$(leader "$node")
-            if [ -n "$lead" ]; then echo "px-$node.example: leader $lead"; else echo "px-$node.example: no leader"; fi
-        else
-            echo "px-$node.example: stopped"
-        fi
-    done)
-    if [ "$now" != "$shown" ]; then
-        printf '%s\n%s\n' "$(date +%T)" "$now"
-        shown=$now
-    fi
-    status=0
-    read -r -t 1 _ || status=$?
-    # Above 128: nothing was typed for a second. Else the input is at its end.
-    if [ "$status" -gt 0 ] && [ "$status" -le 128 ]; then
-        [ -t 0 ] && break
-        sleep 1
-    fi
-done
+show_nodes
