@@ -22,6 +22,8 @@ fn a_file_put_at_one_node_of_a_closed_network_is_got_at_every_other() {
     for node in 0..5 {
         assert!(got(&nodes, node, key(&put)) == file, "node {node} has other bytes");
     }
+    let at_home = String::from_utf8(nodes.client(1, &["stat", key(&put)]).stdout).unwrap();
+    assert!(at_home.starts_with("this node has it, as it was put into the network here\n"), "{at_home}");
     let stat = nodes.client(4, &["stat", key(&put), "--json"]);
     let stat: Value = serde_json::from_slice(&stat.stdout).unwrap();
     assert!(stat["here"] == "cached" || stat["here"] == "held", "{stat}");
@@ -122,6 +124,23 @@ fn exit_codes_say_what_happened() {
     assert_eq!(status(&nodes.client(0, &["status"])), 2);
     nodes
         .eventually("the other one is alone", |nodes| status(&nodes.client(1, &["put", small.to_str().unwrap()])) == 4);
+}
+
+#[test]
+fn on_a_terminal_a_bar_shows_how_far_it_is_and_elsewhere_nothing_does() {
+    let nodes = Nodes::start(Mode::Plain, 2);
+    let path = nodes.path("large");
+    fs::write(&path, bytes(10, 3_000_000)).unwrap();
+    let (file, socket) = (path.to_str().unwrap(), nodes.socket(0));
+    let command = format!("{} dht put {file} --socket {}", env!("CARGO_BIN_EXE_photongate"), socket.display());
+    let shown = Command::new("script").args(["-qefc", &command, "/dev/null"]).stdin(Stdio::null()).output().unwrap();
+    let words = String::from_utf8_lossy(&shown.stdout);
+    assert!(shown.status.success(), "{shown:?}");
+    for part in ["[###", "100 %", "B/s", "done"] {
+        assert!(words.contains(part), "{part}: {words}");
+    }
+    let told = nodes.client(0, &["put", file]);
+    assert!(told.status.success() && !String::from_utf8_lossy(&told.stderr).contains('%'), "{told:?}");
 }
 
 #[test]

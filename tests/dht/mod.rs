@@ -55,6 +55,14 @@ impl Places {
         }
     }
 
+    /// Where it has its HTTP interface.
+    fn api(&self, node: usize) -> String {
+        match self {
+            Self::Here(host) => format!("{host}:{}", 9_000 + node),
+            Self::Namespaces(_) => "127.0.0.1:8485".to_owned(),
+        }
+    }
+
     /// The nodes that a node knows from its configuration.
     fn known_to(&self, node: usize) -> Vec<usize> {
         match self {
@@ -126,7 +134,8 @@ impl Nodes {
         let kind = if self.mode == Mode::Plain { "plain" } else { "closed" };
         let text = format!(
             "listen = \"{address}\"\nmode = \"{kind}\"\nbootstrap = {bootstrap:?}\nsocket = \"{node}.sock\"\n{mode}[state]\n\
-             directory = \"state-{node}\"\n[api]\nenabled = false\n{}",
+             directory = \"state-{node}\"\n[api]\nlisten = [{:?}]\n{}",
+            self.places.api(node),
             self.lines
         );
         fs::write(self.config(node), text).unwrap();
@@ -224,6 +233,11 @@ impl Nodes {
 
     pub(crate) fn address(&self, node: usize) -> String {
         self.places.address(node)
+    }
+
+    /// Where something is found by HTTP.
+    pub(crate) fn url(&self, node: usize, path: &str) -> String {
+        format!("http://{}{path}", self.places.api(node))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

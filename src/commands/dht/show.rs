@@ -27,7 +27,7 @@ pub(super) struct LookUp {
     reach: Reach,
 }
 
-/// Show who has a value
+/// Show who has a value, as far as others say
 #[derive(Args)]
 #[command(after_long_help = "\
 Examples:
@@ -98,6 +98,7 @@ impl Stat {
     pub(super) fn run(&self) -> Result<(), Failure> {
         let found = self.reach.ask(json!({ "op": "stat", "key": self.key }))?;
         let here = match text(&found["here"]) {
+            "own" => "this node has it, as it was put into the network here\n",
             "held" => "this node has it, for the network\n",
             "cached" => "this node has it, as long as there is room\n",
             _ => "this node does not have it\n",

@@ -117,6 +117,18 @@ async fn a_liar_that_comes_back_from_another_port_is_not_heard() {
     assert_eq!(known, [honest], "at the same address of this machine it is none the worse for it");
 }
 
+#[tokio::test]
+async fn a_node_finds_the_others_by_a_name_or_by_a_file() {
+    let mut network = Network::plain(1).await;
+    let port = network.handle(0).me().address.port();
+    let configured = format!("bootstrap = [\"127.0.0.1:{port}\"]");
+    network.start(1, |text| text.replace(&configured, &format!("bootstrap = [\"localhost:{port}\"]"))).await;
+    network.wait_until_joined(1).await;
+    fs::write(network.folder.path().join("others"), format!("# the first\n127.0.0.1:{port}\n")).unwrap();
+    network.start(2, |text| text.replace(&configured, "bootstrap_file = \"others\"")).await;
+    network.wait_until_joined(2).await;
+}
+
 /// Nodes, each with a folder of its own.
 struct Network {
     folder: TempDir,
