@@ -231,7 +231,8 @@ impl Manager {
     }
 
     fn wait_for_peers(&self, network: &Network, count: usize) {
-        network.eventually("the list to be in force", || Ok(self.status().peers.total == count));
+        // Not when the peers are there, which is a moment before: who changes the list has to name the generation that is in force.
+        network.eventually("the list to be in force", || Ok(self.status().as_list.peers == count));
     }
 
     fn take_secret_away(&self) {

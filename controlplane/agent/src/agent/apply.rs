@@ -13,6 +13,7 @@ use photongate_pipeline::limits::{Limit, LimitSettings};
 
 use super::actor::Actor;
 use super::last_good::LastGood;
+use super::state::InForce;
 use super::{ApplyError, ApplyRequest, ReloadError};
 use crate::api::{AsListOrigin, Change, Changes, PeerName, ReloadOutcome};
 use crate::as_list::{AsList, Difference, Format, SecretFiles};
@@ -164,16 +165,7 @@ impl Actor {
         self.publisher.replace_settings(settings);
         // A worker that does not poll looks nothing up either.
         let _ = self.wait_for_grace().await;
-        self.dismiss(list, &difference, default_limit).await;
-
-        let now = self.publisher.clock().unix;
-        let mut state = self.shared.write();
-        if !difference.is_empty() || matches!(state.in_force.origin, AsListOrigin::LastGood) {
-            state.in_force.digest = state.list.digest();
-            (state.in_force.generation, state.in_force.origin, state.in_force.applied_at) = (generation, origin, now);
-        }
-        state.in_force.last_refusal = None;
-        drop(state);
+        self.dismiss(list, &difference, default_limit, (generation, origin)).await;
         self.shared.statistics.count_applied();
         tracing::info!(
             generation,
@@ -278,20 +270,32 @@ impl Actor {
         }
     }
 
-    /// Takes those out that go.
-    async fn dismiss(&mut self, list: Arc<AsList>, difference: &Difference, default_limit: LimitSettings) {
-        {
-            let mut state = self.shared.write();
-            for peer in &difference.removed {
-                state.keys.remove(*peer);
-                state.peers.remove(peer);
-            }
-            (state.coming, state.list, state.default_limit) = (None, list, default_limit);
-        }
+    /// Takes those out that go, and then says which list is in force: whoever sees it sees its generation, and no worker has the others.
+    async fn dismiss(
+        &mut self,
+        list: Arc<AsList>,
+        difference: &Difference,
+        default_limit: LimitSettings,
+        (generation, origin): (u64, AsListOrigin),
+    ) {
         if !difference.removed.is_empty() {
+            {
+                let mut state = self.shared.write();
+                for peer in &difference.removed {
+                    state.keys.remove(*peer);
+                    state.peers.remove(peer);
+                }
+            }
             self.publisher.remove(&difference.removed);
             let _ = self.wait_for_grace().await;
         }
+        let applied_at = self.publisher.clock().unix;
+        let mut state = self.shared.write();
+        if !difference.is_empty() || matches!(state.in_force.origin, AsListOrigin::LastGood) {
+            state.in_force = InForce { generation, digest: list.digest(), origin, applied_at, last_refusal: None };
+        }
+        state.in_force.last_refusal = None;
+        (state.coming, state.list, state.default_limit) = (None, list, default_limit);
     }
 }
 
