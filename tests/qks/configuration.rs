@@ -45,8 +45,11 @@ impl Site {
         let listen = if self.hosts.namespaces.contains_key(process) { "0.0.0.0" } else { "127.0.0.1" };
         let database = self.databases.get(server).map_or_else(String::new, |url| {
             let file = self.path(server).join("database-url");
-            fs::write(&file, url).unwrap();
-            fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            // Another process of the server may be reading it.
+            let new = self.path(process).join("database-url.new");
+            fs::write(&new, url).unwrap();
+            fs::set_permissions(&new, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            fs::rename(new, &file).unwrap();
             format!("database_url = {{ file = \"{}\" }}", file.display())
         });
         let former = self.path(server).join("former.key");
