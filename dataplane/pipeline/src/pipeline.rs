@@ -11,7 +11,7 @@ use crate::lanes::{Lanes, MAX_BURST};
 use crate::limits::Limit;
 use crate::packet::{Class, Packet};
 use crate::probe::{Probe, Stage};
-use crate::settings::{ControlPolicy, NextHop, PortSettings, Role, Settings, UnknownDestination};
+use crate::settings::{ControlPolicy, NextHop, PortSettings, Role, Route, Settings, UnknownDestination};
 use crate::skew::SkewHistogram;
 use crate::timestamps::TimestampIssuer;
 use crate::too_big;
@@ -233,7 +233,7 @@ impl Pipeline {
         let limit = self.settings.best_effort.as_deref().ok_or(DropReason::BestEffortDisabled)?;
         if self.settings.best_effort_refusals {
             let from = self.settings.routes.look_up(packet.source);
-            if from.is_some_and(|route| route.refuses_best_effort()) {
+            if from.is_some_and(Route::refuses_best_effort) {
                 return Err(DropReason::BestEffortRefused);
             }
         }
