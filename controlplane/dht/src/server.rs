@@ -36,15 +36,16 @@ use crate::transfer::Patience;
 use crate::transport::{Closed, Find, Names, Plain, Surroundings, Transport, TransportError};
 use crate::{Contact, Id, api, socket};
 
-/// A node that listens.
+/// A node that listens, and answers once it is [run](Self::run).
 #[derive(Debug)]
 pub struct Dht {
     turns: Turns,
     handle: Handle,
     effort: Effort,
     management: Option<Management>,
+    socket: UnixListener,
 
-    _socket: (SocketFile, AbortOnDropHandle<()>),
+    _socket_file: SocketFile,
     _folder: StateFolder,
 }
 
@@ -117,15 +118,13 @@ impl Dht {
         let turns =
             Turns::new(node, events, told, handle.clone(), known, Pulls::new(config.limits.pulls), config.timing.keep);
         let effort = Effort { at_once: config.limits.pieces, patience: config.timing.patience };
-        let (listener, file) = unix_socket::listen_at(&config.socket)?;
-        let listener = UnixListener::from_std(listener).map_err(at(&config.socket))?;
-        let serving = tokio::spawn(socket::serve(listener, handle.clone(), effort));
+        let (socket, socket_file) = unix_socket::listen_at(&config.socket)?;
+        let socket = UnixListener::from_std(socket).map_err(at(&config.socket))?;
         let management = match &config.api {
             Some(api) => Some(api.bind(folder.path(), &audit).await?),
             None => None,
         };
-        let socket = (file, AbortOnDropHandle::new(serving));
-        Ok(Self { turns, handle, effort, management, _socket: socket, _folder: folder })
+        Ok(Self { turns, handle, effort, management, socket, _socket_file: socket_file, _folder: folder })
     }
 
     /// Where other nodes reach it, and under which id.
@@ -150,7 +149,9 @@ impl Dht {
 
     /// Takes part until `shutdown` is over.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { turns, handle, management, .. } = self;
+        let Self { turns, handle, effort, management, socket, .. } = self;
+        // Whoever has an answer by one way may ask by any other: none is served before all are there.
+        let _serving_socket = AbortOnDropHandle::new(tokio::spawn(socket::serve(socket, handle.clone(), effort)));
         let (stop_http, http_stopped) = oneshot::channel::<()>();
         let router = api::router(handle);
         let serving = management.map(|management| {

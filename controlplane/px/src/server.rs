@@ -47,8 +47,9 @@ pub struct Px {
     address: SocketAddr,
     management: Option<Management>,
     audit: Audit,
+    socket: UnixListener,
     _pipe: Option<Pipe>,
-    _socket: (SocketFile, AbortOnDropHandle<()>),
+    _socket_file: SocketFile,
     _folder: StateFolder,
 }
 
@@ -123,8 +124,8 @@ impl Px {
         };
         let peers = Peers::start(options, &config.servers, events_in).await?;
         let address = peers.address();
-        let (listener, file) = unix_socket::listen_at(&config.socket)?;
-        let serving = tokio::spawn(socket::serve(UnixListener::from_std(listener)?, handle.clone(), audit.clone()));
+        let (socket, socket_file) = unix_socket::listen_at(&config.socket)?;
+        let socket = UnixListener::from_std(socket)?;
         let author = format!("pipe of {}", config.me.id).into();
         let asker = Asker { author, from: "pipe".into(), audit: audit.clone(), is_patient: true };
         let pipe = config.pipe.as_ref().map(|pipe| Pipe::open(pipe, &handle, &asker)).transpose()?;
@@ -134,8 +135,17 @@ impl Px {
         };
         let disk = Disk::start(store, Arc::clone(&board))?;
         let turns = Turns::new(&config, recovered, peers, disk, asked, events, handle.clone());
-        let socket = (file, AbortOnDropHandle::new(serving));
-        Ok(Self { turns, handle, address, management, audit, _pipe: pipe, _socket: socket, _folder: folder })
+        Ok(Self {
+            turns,
+            handle,
+            address,
+            management,
+            audit,
+            socket,
+            _pipe: pipe,
+            _socket_file: socket_file,
+            _folder: folder,
+        })
     }
 
     /// Where other nodes reach it.
@@ -158,7 +168,10 @@ impl Px {
     /// # Errors
     /// [`Failed`]: it ended for another reason.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Failed> {
-        let Self { turns, handle, management, audit, .. } = self;
+        let Self { turns, handle, management, audit, socket, .. } = self;
+        // Whoever has an answer by one way may ask by any other: none is served before all are there.
+        let serving_socket = socket::serve(socket, handle.clone(), audit.clone());
+        let _serving_socket = AbortOnDropHandle::new(tokio::spawn(serving_socket));
         let (stop_http, http_stopped) = oneshot::channel::<()>();
         let router = api::router(handle, audit);
         let serving = management.map(|management| {

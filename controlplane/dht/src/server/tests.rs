@@ -6,6 +6,8 @@ use std::fs;
 use bytes::Bytes;
 use photongate_net::config::Loaded;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -26,6 +28,22 @@ async fn a_value_put_at_one_node_is_got_at_every_other() {
     for node in 0..6 {
         assert_eq!(fetch::value(network.handle(node), put.key, network.effort()).await.unwrap(), value, "node {node}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_answers_nobody_before_all_of_it_is_there() {
+    let network = Network::plain(0).await;
+    let dht = network.make(0, str::to_owned).await;
+    let mut client = UnixStream::connect(network.folder.path().join("0/dht.sock")).await.unwrap();
+    client.write_all(b"{\"op\": \"status\"}\n").await.unwrap();
+    let mut answer = [0; 4_096];
+    let early = timeout(std::time::Duration::from_millis(300), client.read(&mut answer)).await;
+    assert!(early.is_err(), "its other ways in may not be there yet: {early:?}");
+    let running = tokio::spawn(dht.run(std::future::pending()));
+    let read = timeout(PATIENCE, client.read(&mut answer)).await.unwrap().unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer[..read]).unwrap();
+    assert_eq!(answer["ok"], true, "{answer}");
+    running.abort();
 }
 
 #[tokio::test]
@@ -191,6 +209,17 @@ impl Network {
     }
 
     async fn start(&mut self, node: usize, change: impl FnOnce(&str) -> String) {
+        let dht = self.make(node, change).await;
+        let (handle, effort) = (dht.handle().clone(), dht.effort());
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(dht.run(async {
+            let _ = stopped.await;
+        }));
+        self.nodes.insert(node, Running { handle, effort, stop, task });
+    }
+
+    /// A node that does not run yet.
+    async fn make(&self, node: usize, change: impl FnOnce(&str) -> String) -> Dht {
         let folder = self.folder.path();
         let bootstrap = self.nodes.values().next().map(|first| first.handle.me().address.to_string());
         let bootstrap = bootstrap.map(|address| format!("bootstrap = [{address:?}]\n")).unwrap_or_default();
@@ -206,13 +235,7 @@ impl Network {
         );
         let path = folder.join("dht.toml");
         let Loaded { config, .. } = DhtConfig::parse(&path, &change(&text)).unwrap_or_else(|error| panic!("{error}"));
-        let dht = Dht::start(config).await.unwrap();
-        let (handle, effort) = (dht.handle().clone(), dht.effort());
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(dht.run(async {
-            let _ = stopped.await;
-        }));
-        self.nodes.insert(node, Running { handle, effort, stop, task });
+        Dht::start(config).await.unwrap()
     }
 
     async fn stop(&mut self, node: usize) {
