@@ -4,6 +4,9 @@
 //! the answers name; no node belongs to two. So a node that leads astray leads one path astray. When the paths have come to their ends,
 //! the nearest nodes of all are asked that are left. A node that lets a query wait is passed over, but may still answer.
 //!
+//! Nor does one path's word hide a node from the others: where one is told of an id at another address, or of an address under another id,
+//! both are tried. Who answers is believed about itself, under whichever id it was asked.
+//!
 //! The end is reached when the nearest candidates that are not silent have all answered. Are those much farther from the target than nodes
 //! usually are from each other, somebody conceals nearer ones: then more are asked. So they are if too many of the nearest share a network,
 //! where a value is to be stored.
@@ -138,16 +141,25 @@ impl Lookup {
         nearest.find(|(_, candidate)| candidate.state == State::Fresh).map(|(at, _)| at)
     }
 
-    /// `contact` has answered. Takes in what it names, if `is_plausible`.
-    pub(crate) fn answered(&mut self, contact: &Contact, answer: Answer, is_plausible: impl Fn(&Contact) -> bool) {
-        let Some(at) = self.position(contact) else { return };
+    /// Where `asked` should be, `contact` has answered, which is the same unless somebody told of a wrong id. Takes in what it names, if
+    /// `is_plausible`.
+    pub(crate) fn answered(
+        &mut self,
+        asked: &Contact,
+        contact: &Contact,
+        answer: Answer,
+        is_plausible: impl Fn(&Contact) -> bool,
+    ) {
+        let Ok(at) = self.position(asked) else { return };
+        let Candidate { path, depth, .. } = self.candidates[at];
+        self.refute_others_at(contact);
+        let at = self.position(contact).unwrap_or_else(|at| self.insert(at, *contact, path, depth));
         let candidate = &mut self.candidates[at];
         if candidate.state == State::Answered {
             return;
         }
         candidate.state = State::Answered;
         candidate.token = answer.token;
-        let (path, depth) = (candidate.path, candidate.depth);
         if let Some(value) = answer.value {
             self.hops.get_or_insert(depth);
             self.witnesses += 1;
@@ -256,12 +268,14 @@ impl Lookup {
         is_for_nodes && self.of_one_prefix.is_some() && self.replicas(self.copies).len() < self.copies
     }
 
+    /// Takes in somebody that was told of, unless the same path has told otherwise, or the one who is there.
     fn add(&mut self, contact: Contact, path: usize, depth: u32) {
-        let distance = contact.id.distance(&self.target());
-        let at = self.candidates.partition_point(|candidate| candidate.distance < distance);
-        let is_known = self.candidates.get(at).is_some_and(|candidate| candidate.distance == distance);
-        let alike = self.candidates.iter().filter(|candidate| candidate.contact.address == contact.address);
-        if is_known || alike.count() >= MOST_IDS {
+        let Err(at) = self.position(&contact) else { return };
+        let is_out = self.candidates.iter().any(|known| {
+            let (has_id, is_there) = (known.contact.id == contact.id, known.contact.address == contact.address);
+            is_there && known.state == State::Answered || (has_id || is_there) && known.path == path
+        });
+        if is_out {
             return;
         }
         if self.candidates.len() >= MOST_CANDIDATES {
@@ -269,20 +283,35 @@ impl Lookup {
             let Some(last) = last.filter(|last| *last >= at) else { return };
             self.candidates.remove(last);
         }
+        self.insert(at, contact, path, depth);
+    }
+
+    fn insert(&mut self, at: usize, contact: Contact, path: usize, depth: u32) -> usize {
+        let distance = contact.id.distance(&self.target());
         self.candidates.insert(at, Candidate { contact, distance, path, depth, state: State::Fresh, token: None });
+        at
+    }
+
+    /// Nobody but `contact` is where it is.
+    fn refute_others_at(&mut self, contact: &Contact) {
+        let is_there = |candidate: &&mut Candidate| candidate.contact.address == contact.address;
+        for other in self.candidates.iter_mut().filter(is_there).filter(|other| other.contact.id != contact.id) {
+            other.state = State::Failed;
+        }
     }
 
     fn set(&mut self, contact: &Contact, state: State) {
-        if let Some(at) = self.position(contact)
+        if let Ok(at) = self.position(contact)
             && self.candidates[at].state != State::Answered
         {
             self.candidates[at].state = state;
         }
     }
 
-    fn position(&self, contact: &Contact) -> Option<usize> {
-        let distance = contact.id.distance(&self.target());
-        self.candidates.binary_search_by_key(&distance, |candidate| candidate.distance).ok()
+    /// Where somebody is among the candidates, or would be.
+    fn position(&self, contact: &Contact) -> Result<usize, usize> {
+        let key = (contact.id.distance(&self.target()), contact.address);
+        self.candidates.binary_search_by_key(&key, |candidate| (candidate.distance, candidate.contact.address))
     }
 }
 
@@ -294,8 +323,6 @@ const MOST_NAMED: usize = 16;
 const MOST_CANDIDATES: usize = 256;
 /// Providers that are remembered.
 const MOST_PROVIDERS: usize = 128;
-/// Ids that one address is tried under: whoever tells of a wrong one must not hide the right one, nor have an address asked for ever.
-const MOST_IDS: usize = 2;
 /// So many answers must name providers before that is enough: one could be a lie.
 const WITNESSES: usize = 2;
 /// The nearest nodes are suspiciously far if they are so many times as far as expected.

@@ -1,6 +1,7 @@
 //! A look-up among nodes that know everybody near them, or lie, or are silent.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use proptest::{collection::btree_set, prelude::*};
 
@@ -13,8 +14,8 @@ fn one_that_leads_astray_does_not_hold_up_the_other_paths() {
     let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &settings(2), vec![contact(200), contact(201)], None);
     assert_eq!([lookup.next(), lookup.next()], [Some(contact(200)), Some(contact(201))]);
     let inventions: Vec<_> = (1..8).map(contact).collect();
-    lookup.answered(&contact(200), naming(inventions), |_| true);
-    lookup.answered(&contact(201), naming(vec![contact(100)]), |_| true);
+    lookup.answered(&contact(200), &contact(200), naming(inventions), |_| true);
+    lookup.answered(&contact(201), &contact(201), naming(vec![contact(100)]), |_| true);
     assert_eq!([lookup.next(), lookup.next()], [Some(contact(1)), Some(contact(100))]);
 }
 
@@ -25,13 +26,58 @@ fn who_lets_a_query_wait_is_passed_over_and_may_still_answer() {
     lookup.slow(&contact(1));
     assert_eq!(lookup.next(), Some(contact(2)));
     for number in [2, 3] {
-        lookup.answered(&contact(number), naming(vec![]), |_| true);
+        lookup.answered(&contact(number), &contact(number), naming(vec![]), |_| true);
         lookup.next();
     }
     assert!(!lookup.is_done(), "the nearest may still answer");
-    lookup.answered(&contact(1), naming(vec![]), |_| true);
+    lookup.answered(&contact(1), &contact(1), naming(vec![]), |_| true);
     assert!(lookup.next().is_none() && lookup.is_done());
     assert_eq!(lookup.into_found(9).nearest, (1..4).map(contact).collect::<Vec<_>>());
+}
+
+#[test]
+fn who_is_told_of_at_a_wrong_address_on_one_path_is_asked_at_the_right_one_on_another() {
+    let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &settings(2), vec![contact(200), contact(201)], None);
+    assert_eq!([lookup.next(), lookup.next()], [Some(contact(200)), Some(contact(201))]);
+    let displaced = |port| Contact { address: SocketAddr::new(contact(99).address.ip(), port), ..contact(7) };
+    lookup.answered(&contact(200), &contact(200), naming((1..5).map(displaced).collect()), |_| true);
+    lookup.answered(&contact(201), &contact(201), naming(vec![contact(7)]), |_| true);
+    assert_eq!([lookup.next(), lookup.next()], [Some(displaced(1)), Some(contact(7))]);
+    lookup.failed(&displaced(1));
+    lookup.answered(&contact(7), &contact(7), naming(vec![]), |_| true);
+    assert!(lookup.next().is_none() && lookup.is_done(), "one path's lies are tried once");
+    assert_eq!(lookup.into_found(9).nearest, [contact(7), contact(200), contact(201)]);
+}
+
+#[test]
+fn who_is_told_of_under_a_wrong_id_is_found_under_the_one_it_answers_with() {
+    let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &settings(1), vec![contact(200)], None);
+    assert_eq!(lookup.next(), Some(contact(200)));
+    let renamed = |number| Contact { address: contact(7).address, ..contact(number) };
+    lookup.answered(&contact(200), &contact(200), naming((1..4).map(renamed).collect()), |_| true);
+    assert_eq!(lookup.next(), Some(renamed(1)));
+    lookup.answered(&renamed(1), &contact(7), naming(vec![contact(5), renamed(6)]), |_| true);
+    assert_eq!(lookup.next(), Some(contact(5)), "of an address that has answered no other id is tried");
+    lookup.answered(&contact(5), &contact(5), naming(vec![]), |_| true);
+    assert!(lookup.next().is_none() && lookup.is_done());
+    assert_eq!(lookup.into_found(9).nearest, [contact(5), contact(7), contact(200)]);
+}
+
+#[test]
+fn an_address_that_answers_under_many_ids_is_one_node() {
+    let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &settings(3), (200..203).map(contact).collect(), None);
+    let mut renamed = (1..4).map(|number| Contact { address: contact(7).address, ..contact(number) });
+    (0..3).for_each(|_| assert!(lookup.next().is_some()));
+    for number in 200..203 {
+        lookup.answered(&contact(number), &contact(number), naming(vec![renamed.next().unwrap()]), |_| true);
+    }
+    let asked: Vec<_> = std::iter::from_fn(|| lookup.next()).collect();
+    assert_eq!(asked.len(), 3, "each path is told of another");
+    for contact in &asked {
+        lookup.answered(contact, contact, naming(vec![]), |_| true);
+    }
+    assert!(lookup.next().is_none() && lookup.is_done());
+    assert_eq!(lookup.into_found(9).nearest.iter().filter(|found| found.address == contact(7).address).count(), 1);
 }
 
 #[test]
@@ -41,7 +87,7 @@ fn one_answer_that_names_providers_is_not_enough() {
     for number in [1, 2] {
         assert_eq!(lookup.next(), Some(contact(number)));
         let value = Some(Known { providers: vec![contact(number + 100)], count: 5, data: None });
-        lookup.answered(&contact(number), Answer { value, ..naming(vec![]) }, |_| true);
+        lookup.answered(&contact(number), &contact(number), Answer { value, ..naming(vec![]) }, |_| true);
     }
     assert!(lookup.next().is_none() && lookup.is_done());
     let found = lookup.into_found(9);
@@ -54,7 +100,7 @@ fn who_looks_for_holders_is_not_content_with_the_value() {
         let mut lookup = Lookup::new(wanted, &settings(1), (1..9).map(contact).collect(), None);
         while let Some(next) = lookup.next() {
             let value = Some(Known { providers: vec![next], count: 1, data: Some(vec![7]) });
-            lookup.answered(&next, Answer { value, ..naming(vec![]) }, |_| true);
+            lookup.answered(&next, &next, Answer { value, ..naming(vec![]) }, |_| true);
         }
         lookup.into_found(9).providers.len()
     };
@@ -69,7 +115,7 @@ fn who_has_the_value_is_known_by_the_address_it_answers_from() {
     lookup.next();
     let itself = Contact { address: "0.0.0.0:6881".parse().unwrap(), ..contact(1) };
     let value = Some(Known { providers: vec![itself], count: 1, data: None });
-    lookup.answered(&contact(1), Answer { value, ..naming(vec![]) }, |_| true);
+    lookup.answered(&contact(1), &contact(1), Answer { value, ..naming(vec![]) }, |_| true);
     assert_eq!(lookup.into_found(9).providers, [contact(1)]);
 }
 
@@ -78,7 +124,7 @@ fn a_value_that_the_nearest_do_not_have_is_looked_for_farther_out() {
     let asked = |wanted| {
         let mut lookup = Lookup::new(wanted, &settings(1), (1..60).map(contact).collect(), None);
         while let Some(next) = lookup.next() {
-            lookup.answered(&next, naming(vec![]), |_| true);
+            lookup.answered(&next, &next, naming(vec![]), |_| true);
         }
         lookup.into_found(9).queries
     };
@@ -91,7 +137,7 @@ fn nodes_that_are_suspiciously_far_are_not_believed_to_be_the_nearest() {
     let asked = |spacing| {
         let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &settings(1), (1..60).map(contact).collect(), spacing);
         while let Some(next) = lookup.next() {
-            lookup.answered(&next, naming(vec![]), |_| true);
+            lookup.answered(&next, &next, naming(vec![]), |_| true);
         }
         lookup.into_found(9).queries
     };
@@ -114,7 +160,7 @@ fn a_value_is_stored_in_several_networks_though_one_of_them_surrounds_its_key() 
         let settings = Settings { prefixes, ..settings(1) };
         let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &settings, (1..60).map(everybody).collect(), None);
         while let Some(next) = lookup.next() {
-            lookup.answered(&next, Answer { token: Some(Token([0; 16])), ..naming(vec![]) }, |_| true);
+            lookup.answered(&next, &next, Answer { token: Some(Token([0; 16])), ..naming(vec![]) }, |_| true);
         }
         lookup.replicas(4).into_iter().map(|(contact, _)| contact.id.0[0]).collect::<Vec<_>>()
     };
@@ -129,7 +175,7 @@ fn a_network_that_is_all_there_is_ends_a_lookup_as_well() {
     let settings = Settings { prefixes: PrefixLimits::OPEN, ..settings(1) };
     let mut lookup = Lookup::new(Wanted::Nodes(TARGET), &settings, (1..60).map(neighbour).collect(), None);
     while let Some(next) = lookup.next() {
-        lookup.answered(&next, Answer { token: Some(Token([0; 16])), ..naming(vec![]) }, |_| true);
+        lookup.answered(&next, &next, Answer { token: Some(Token([0; 16])), ..naming(vec![]) }, |_| true);
     }
     assert!(lookup.is_done());
     assert_eq!(lookup.replicas(4).len(), 2);
@@ -144,7 +190,7 @@ fn a_lookup_ends_however_many_nodes_it_is_told_of() {
         asked += 1;
         // Each names others that are a little nearer.
         let nearer = (0..7).map(|number| far(1 + asked * 7 + number)).collect();
-        lookup.answered(&next, naming(nearer), |_| true);
+        lookup.answered(&next, &next, naming(nearer), |_| true);
     }
     assert!(lookup.is_done());
     assert_eq!(asked as usize, Settings::default().limits.queries);
@@ -163,7 +209,7 @@ proptest! {
             let number = next.id.0[0];
             if answers(&number) {
                 let nearer = everybody.iter().copied().filter(|other| *other < number).rev().take(7);
-                lookup.answered(&next, naming(nearer.map(contact).collect()), |_| true);
+                lookup.answered(&next, &next, naming(nearer.map(contact).collect()), |_| true);
             } else {
                 lookup.failed(&next);
             }

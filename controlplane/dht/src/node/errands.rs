@@ -104,18 +104,19 @@ impl Node {
         }
     }
 
-    pub(super) fn lookup_answered(&mut self, number: u64, contact: Contact, mut answer: Answer) {
+    /// `contact` has answered where `asked` should be.
+    pub(super) fn lookup_answered(&mut self, number: u64, asked: &Contact, contact: Contact, mut answer: Answer) {
         let Some((errand, mut lookup)) = self.errands.running.remove(&number) else { return };
         let data = answer.value.as_ref().and_then(|value| value.data.as_ref());
         if data.is_some_and(|data| Id::of(data) != lookup.target()) {
-            lookup.failed(&contact);
+            lookup.failed(asked);
             self.ban(self.settings.ids.source(&contact));
         } else {
             // Who gives the value has it, whether it says so or not.
             if let Some(value) = answer.value.as_mut().filter(|value| value.data.is_some()) {
                 value.providers.push(contact);
             }
-            lookup.answered(&contact, answer, |named| self.is_plausible(named, contact.address));
+            lookup.answered(asked, &contact, answer, |named| self.is_plausible(named, contact.address));
         }
         self.errands.running.insert(number, (errand, lookup));
         self.lead_on(number);

@@ -137,17 +137,21 @@ impl Node {
             self.failed(&pending);
             return;
         }
+        let asked = pending.contact().unwrap_or(contact);
+        let is_another = asked.id != contact.id;
         // Whoever is there now, it is not who should be; but it may be worth knowing.
-        if pending.expected.is_some_and(|expected| expected != answer.id) {
-            self.failed(&pending);
+        if is_another {
+            self.is_gone(&asked);
             self.met(contact);
-            return;
+        } else {
+            self.heard(contact);
         }
-        self.heard(contact);
         match pending.purpose {
             Purpose::Ping => {}
-            Purpose::Lookup(number) => self.lookup_answered(number, contact, answer),
-            Purpose::Announcement(number) => self.announcement_answered(number, contact, answer.stored),
+            Purpose::Lookup(number) => self.lookup_answered(number, &asked, contact, answer),
+            Purpose::Announcement(number) => {
+                self.announcement_answered(number, asked, answer.stored.filter(|_| !is_another));
+            }
         }
     }
 
@@ -194,13 +198,17 @@ impl Node {
 
     fn failed(&mut self, pending: &Pending) {
         let Some(contact) = pending.contact() else { return };
-        if let Some(waiting) = self.table.silent(&contact) {
-            self.ping(waiting);
-        }
+        self.is_gone(&contact);
         match pending.purpose {
             Purpose::Ping => {}
             Purpose::Lookup(number) => self.lookup_failed(number, &contact),
             Purpose::Announcement(number) => self.announcement_answered(number, contact, None),
+        }
+    }
+
+    fn is_gone(&mut self, contact: &Contact) {
+        if let Some(waiting) = self.table.silent(contact) {
+            self.ping(waiting);
         }
     }
 

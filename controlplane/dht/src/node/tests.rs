@@ -1,5 +1,7 @@
 //! One node, and what others say to it.
 
+use std::collections::BTreeSet;
+
 use proptest::{
     prelude::Rng,
     test_runner::{RngAlgorithm, TestRng},
@@ -168,6 +170,31 @@ fn nobody_makes_a_node_ask_itself_or_its_own_machine() {
     let Message::Answer(answer) = answer(magic, contact(1)) else { unreachable!() };
     let outputs = node.hears(contact(1).address, Message::Answer(Answer { nodes, ..answer }));
     assert!(matches!(&outputs[..], [Output::Found { .. }]), "{outputs:?}");
+}
+
+#[test]
+fn who_is_named_under_a_wrong_id_is_found_under_its_own() {
+    let mut node = node(Settings::default());
+    node.knows(1..2);
+    let (liar, target) = (contact(1), Id([9; 32]));
+    let outputs = node.tell(Input::Find { request: RequestId(7), wanted: Wanted::Nodes(target) });
+    let Message::Answer(lie) = answer(magic_to(&outputs, liar, &Question::FindNode(target)), liar) else {
+        unreachable!()
+    };
+    let (slandered, friend) = (contact(2), contact(3));
+    let nodes = vec![Contact { id: target, ..slandered }];
+    let outputs = node.hears(liar.address, Message::Answer(Answer { nodes, ..lie.clone() }));
+    let magic = magic_to(&outputs, slandered, &Question::FindNode(target));
+    let truth = Answer { magic, id: slandered.id, nodes: vec![friend], ..lie };
+    let outputs = node.hears(slandered.address, Message::Answer(truth));
+    let magic = magic_to(&outputs, friend, &Question::FindNode(target));
+    let outputs = node.hears(friend.address, answer(magic, friend));
+    let found = outputs.iter().find_map(|output| match output {
+        Output::Found { found, .. } => Some(&found.nearest),
+        _ => None,
+    });
+    let everybody = BTreeSet::from([liar, slandered, friend]);
+    assert_eq!(found.unwrap().iter().copied().collect::<BTreeSet<_>>(), everybody);
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Network {
     pub(super) hosts: Vec<Host>,
     /// The liars among them, in the order of their ids.
     pub(super) liars: Vec<Contact>,
+    /// The others, in the same order, as the liars knew them when they first slandered somebody.
+    pub(super) slandered: Vec<Contact>,
     pub(super) settings: Settings,
     /// Datagrams lost, in a thousand.
     pub(super) lost: u32,
@@ -85,6 +87,7 @@ impl Network {
             random: TestRng::from_seed(RngAlgorithm::XorShift, &bytes),
             hosts: Vec::new(),
             liars: Vec::new(),
+            slandered: Vec::new(),
             settings: Settings { ids: IdRule::Certificate, ..settings },
             lost: 5,
             agenda: BinaryHeap::new(),
