@@ -138,7 +138,7 @@ impl Replay<'_> {
         let filter = Filter::start(command, self.directory, &name, &config, self.patience)?;
         let socket = self.directory.join(format!("{name}-api.sock"));
         // Not until it is ready: its worker sits and waits for the pipe.
-        self.patience.until("the filter to have its keys", TIMEOUT, || {
+        self.patience.until("the filter to have its keys", Filter::KEYS_TIMEOUT, || {
             let status = ask(&socket, "GET", "/api/v1/status", None).ok();
             Ok(status.filter(|(_, status)| status["peers"]["dark"] == 0))
         })?;

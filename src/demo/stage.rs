@@ -115,7 +115,7 @@ impl Stage {
             internet,
             _directory: directory,
         };
-        stage.patience.until("host A to reach host B", SETTLE_TIMEOUT, || {
+        stage.patience.until("host A to reach host B", Filter::KEYS_TIMEOUT, || {
             Ok(host::ping(&stage.sides[0].host, B.v4.into(), 1)
                 .and(host::ping(&stage.sides[0].host, B.v6.into(), 1))
                 .ok())

@@ -21,6 +21,9 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
+    /// Longer than the longest pause between two attempts of a filter to get a key: on a busy machine the first few may come too early.
+    pub(crate) const KEYS_TIMEOUT: Duration = Duration::from_secs(90);
+
     /// Starts `program filter --config DIRECTORY/NAME.toml`, and waits until it filters. `command` says where the
     /// program runs; `config` is the file's text, in which `dpdk.name` is `name`.
     ///
