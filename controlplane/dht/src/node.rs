@@ -89,6 +89,7 @@ impl Node {
         self.now = now.max(self.now);
         match input {
             Input::Message { from, bytes, message } => self.received(from, bytes, message),
+            Input::Connected(contact) => self.met(contact),
             Input::Unreachable(address) => self.unreachable(address),
             Input::Bootstrap(addresses) => self.bootstrap(addresses),
             Input::Find { request, wanted } => self.begin(Errand::Find(request), wanted),

@@ -53,6 +53,8 @@ pub(crate) type Find = Arc<dyn Fn(Id) -> Pin<Box<dyn Future<Output = Option<Byte
 pub(crate) enum Event {
     /// A datagram came.
     Arrived { from: Source, datagram: Bytes },
+    /// A connection was made to this node, which has proven who it is.
+    Connected(Contact),
     /// There is nobody there.
     Unreachable(SocketAddr),
 }

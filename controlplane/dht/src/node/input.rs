@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{id::Id, message::Message};
+use crate::{contact::Contact, id::Id, message::Message};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -16,6 +16,9 @@ pub enum Input {
         /// What [`Message::decode`] made of it.
         message: Message,
     },
+    /// There is a connection to a node, which has proven who it is. It is worth a ping, unless a query is under way to it: the handshake may
+    /// have taken longer than answers are waited for.
+    Connected(Contact),
     /// Nothing can be sent there: queries under way to it have failed.
     Unreachable(SocketAddr),
     /// Nodes that are said to be in the network. They are asked for this node's neighbours.

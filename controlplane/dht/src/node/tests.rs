@@ -23,6 +23,23 @@ fn a_newcomer_gets_no_place_before_it_has_answered() {
 }
 
 #[test]
+fn who_is_reached_only_after_its_query_was_given_up_is_pinged_then() {
+    let mut node = node(Settings::default());
+    let slow = contact(1);
+    let outputs = node.tell(Input::Bootstrap(vec![slow.address]));
+    assert!(sent_to(&outputs, slow.address).is_some());
+    assert!(node.tell(Input::Connected(slow)).is_empty(), "it is asked already");
+    for _ in 0..2 {
+        node.1 = Nanos(node.1.0 + 500_000_000);
+        node.tell(Input::Wake);
+    }
+    let outputs = node.tell(Input::Connected(slow));
+    node.hears(slow.address, answer(magic_to(&outputs, slow, &Question::Ping), slow));
+    assert_eq!(node.0.contacts().collect::<Vec<_>>(), [slow]);
+    assert!(node.tell(Input::Connected(slow)).is_empty(), "it is known already");
+}
+
+#[test]
 fn an_answer_counts_only_with_its_magic_and_from_the_address_that_was_asked() {
     let mut node = node(Settings::default());
     let newcomer = contact(1);

@@ -97,6 +97,7 @@ impl Turns {
 
     fn happened(&mut self, event: Event) {
         match event {
+            Event::Connected(contact) => self.tell(Input::Connected(contact)),
             Event::Unreachable(address) => self.tell(Input::Unreachable(address)),
             Event::Arrived { from, datagram } => match Message::decode(&datagram) {
                 Ok(message) => self.tell(Input::Message { from, bytes: datagram.len(), message }),

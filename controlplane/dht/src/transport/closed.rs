@@ -36,10 +36,10 @@ use self::guests::{Guest, Guests};
 use self::links::{Link, Links};
 pub(crate) use self::names::Names;
 use super::{CONNECT_WITHIN, Event, SILENCE, Surroundings, Traffic, TransportError};
-use crate::Id;
 use crate::message::LARGEST;
 use crate::node::Source;
 use crate::transfer::{self, Refused};
+use crate::{Contact, Id};
 
 /// QUIC. Dropping it closes all connections.
 #[derive(Debug)]
@@ -155,6 +155,8 @@ async fn connect(shared: Arc<Shared>, to: SocketAddr, link: Link) {
     match connected {
         Ok((handle, acceptor, id, guest)) => {
             shared.links.up(to, &link, handle.clone(), id);
+            // Without room for this, the core may still have an answer to what it asked.
+            let _ = shared.surroundings.events.try_send(Event::Connected(Contact { id, address: to }));
             converse(&shared, handle, acceptor, Source { address: to, proven: Some(id) }, guest).await;
             shared.links.down(to, &link);
         }

@@ -25,6 +25,16 @@ async fn who_says_that_it_listens_where_another_node_does_keeps_nobody_from_that
 }
 
 #[tokio::test]
+async fn who_is_connected_to_is_told_with_the_id_that_it_has_proven() {
+    let site = Site::new(2);
+    let [mut us, other] = [site.start(0, None).await, site.start(1, None).await];
+    us.0.send(other.0.address(), "hello".into());
+    let event = timeout(PATIENCE, us.1.recv()).await.unwrap().unwrap();
+    let there = Contact { id: id(1), address: other.0.address() };
+    assert!(matches!(event, Event::Connected(contact) if contact == there), "{event:?}");
+}
+
+#[tokio::test]
 async fn only_the_node_that_was_named_is_asked_for_a_value() {
     let site = Site::new(2);
     let [(us, _), (other, _)] = [site.start(0, None).await, site.start(1, None).await];
