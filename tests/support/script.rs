@@ -29,9 +29,10 @@ pub(crate) fn says_and_leaves_nothing(script: &str, arguments: &[&str], words: &
 pub(crate) fn keys_stop(script: &str, servers: usize) {
     for key in ["\x03", "\x04"] {
         let folder = tempfile::tempdir().unwrap();
-        // A terminal of its own, which makes of the key what it makes of it for people.
-        let mut terminal = Command::new("script")
-            .args(["-qefc", script, "/dev/null"])
+        // A terminal of its own, which makes of the key what it makes of it for people; and signals as people have them, whoever runs the tests
+        // in the background: what is ignored from the beginning no shell can listen to.
+        let mut terminal = Command::new("env")
+            .args(["--default-signal=INT,QUIT", "script", "-qefc", script, "/dev/null"])
             .current_dir(REPOSITORY)
             .envs(surroundings(folder.path()))
             .stdin(Stdio::piped())
@@ -45,7 +46,12 @@ pub(crate) fn keys_stop(script: &str, servers: usize) {
         assert!(processes_in(folder.path()).len() > servers, "the servers and the script");
         terminal.stdin.as_mut().unwrap().write_all(key.as_bytes()).unwrap();
         // What is shown ends with the script.
-        while lines.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Disconnected) {}
+        let ended = std::iter::repeat_with(|| lines.recv_timeout(PATIENCE)).find_map(Result::err);
+        if ended != Some(RecvTimeoutError::Disconnected) {
+            // Its terminal goes with it, at which the script stops.
+            terminal.kill().unwrap();
+            panic!("{script} does not stop at {key:?}");
+        }
         reading.join().unwrap().unwrap();
         terminal.wait().unwrap();
         assert_eq!(processes_in(folder.path()), Vec::<PathBuf>::new(), "{key:?}");
