@@ -213,3 +213,6 @@ fn fresh_store_id() -> StoreId {
 
 /// Events of other nodes that may wait for the loop. Behind these, streams are not read.
 const EVENTS: usize = 4_096;
+
+#[cfg(test)]
+mod tests;
